@@ -1,0 +1,325 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""What counts as healthy, and how to say why something is not. Pure: no I/O, the clock is passed in."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable
+from urllib.parse import urlsplit, urlunsplit
+
+BODY_SHOWN = 500
+_MISSING = object()
+
+
+def _named(*names: str) -> Callable[[BaseException], bool]:
+    return lambda exc: type(exc).__name__ in names
+
+
+def _is(*types: type[BaseException]) -> Callable[[BaseException], bool]:
+    return lambda exc: isinstance(exc, types)
+
+
+# Told apart by the builtin exception at the root, because requests and urllib3 wrap differently from version to
+# version; by name where the root is urllib3's own. The first row that matches anything in the chain wins.
+_CAUSES: tuple[tuple[str, Callable[[BaseException], bool], str], ...] = (
+    ("dns", _is(socket.gaierror), "the name {host} does not resolve ({reason}), expected an address"),
+    (
+        "tls",
+        lambda exc: isinstance(exc, ssl.SSLCertVerificationError) or type(exc).__name__ == "CertificateError",
+        "the certificate is not accepted ({reason}), expected a valid one for this name",
+    ),
+    ("tls", _is(ssl.SSLError), "the TLS handshake with {address} failed ({reason}), expected HTTPS there"),
+    ("refused", _is(ConnectionRefusedError), "connection refused, expected a listener on {address}"),
+    ("timeout", _is(TimeoutError, socket.timeout), "no {doing} {address} within {timeout:g} s"),
+    (
+        "timeout",
+        _named("ConnectTimeout", "ReadTimeout", "ReadTimeoutError"),
+        "no {doing} {address} within {timeout:g} s",
+    ),
+    (
+        "closed",
+        _is(ConnectionResetError, ConnectionAbortedError, BrokenPipeError),
+        "{address} closed the connection without an answer, expected one",
+    ),
+    (
+        "unreachable",
+        lambda exc: isinstance(exc, OSError) and bool(exc.errno and exc.strerror),
+        "no connection to {address} ({reason})",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What an HTTP answer must look like: one of these statuses, and these values at these JSON paths."""
+
+    status: frozenset[int] = frozenset({200})
+    json: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try. A probe fills it in; `judge` decides about answers.
+
+    `error` is empty or one of dns, refused, tls, timeout, closed, unreachable, status, body, and whatever the
+    caller's own probes add. `final` means that no later try can succeed (a container that has exited).
+    """
+
+    ok: bool
+    target: str
+    status: int | None = None
+    latency_ms: float = 0.0
+    error: str = ""
+    message: str = ""
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Health:
+    """The `health` key of an app, checked."""
+
+    path: str = "/health"
+    expect: Expectation = field(default_factory=Expectation)
+    successes: int = 2
+    interval: float = 1.0
+    timeout: float = 60.0
+    try_timeout: float = 5.0
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Health:
+        """Build from `{path: /health, status: 200, expect: {status: ok}, …}`; a ValueError says what is wrong."""
+        known = ("path", "status", "successes", "interval", "timeout", "try_timeout", "expect")
+        for key in params:
+            if key not in known:
+                raise ValueError(f"health: unknown key {key!r}, accepted are {', '.join(known)}")
+        given = {key: value for key, value in params.items() if value is not None}
+        path = given.get("path", cls.path)
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"health.path is {path!r}, expected a path that starts with /")
+        expected = given.get("expect", {})
+        if not isinstance(expected, Mapping):
+            raise ValueError(f"health.expect is {expected!r}, expected a mapping of JSON path to value")
+        return cls(
+            path=path,
+            expect=Expectation(status=parse_status(given.get("status", 200)), json=dict(expected)),
+            successes=int(_number(given, "successes", cls.successes, minimum=1, whole=True)),
+            interval=_number(given, "interval", cls.interval, minimum=0),
+            timeout=_number(given, "timeout", cls.timeout, minimum=0),
+            try_timeout=_number(given, "try_timeout", cls.try_timeout, minimum=0.001),
+        )
+
+
+@dataclass(frozen=True)
+class Streak:
+    """Counts successes in a row."""
+
+    needed: int
+    count: int = 0
+    best: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.count >= self.needed
+
+    def after(self, attempt: Attempt) -> Streak:
+        count = self.count + 1 if attempt.ok else 0
+        return replace(self, count=count, best=max(self.best, count))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a wait ended."""
+
+    ok: bool
+    attempts: int
+    elapsed: float
+    streak: Streak
+    last: Attempt
+    last_failure: Attempt | None
+
+    @property
+    def message(self) -> str:
+        tries = f"{self.attempts} {'try' if self.attempts == 1 else 'tries'} in {self.elapsed:.1f} s"
+        if self.ok:
+            return f"{self.last.target}: healthy after {tries}"
+        why = (self.last_failure or self.last).message
+        if self.last.final:
+            return why
+        row = f", {self.streak.best} of {self.streak.needed} in a row at best" if self.streak.needed > 1 else ""
+        return f"{why} ({tries}{row})"
+
+
+def wait(
+    probe: Callable[[float], Attempt],
+    *,
+    successes: int,
+    interval: float,
+    timeout: float,
+    try_timeout: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Outcome:
+    """Call `probe(seconds it may take)` until it passed `successes` times in a row, or time is over, or a try is final.
+
+    There is always at least one try, and none starts after `timeout`.
+    """
+    start = clock()
+    streak, attempts, last_failure = Streak(successes), 0, None
+    while True:
+        left = start + timeout - clock()
+        attempt = probe(max(min(try_timeout, left), 0.05))
+        attempts += 1
+        streak = streak.after(attempt)
+        last_failure = last_failure if attempt.ok else attempt
+        elapsed = clock() - start
+        if streak.done or attempt.final or elapsed + interval >= timeout:
+            return Outcome(streak.done, attempts, elapsed, streak, attempt, last_failure)
+        sleep(interval)
+
+
+def judge(attempt: Attempt, expectation: Expectation) -> Attempt:
+    """Hold an answer against what was expected; an attempt that got no answer is returned as it is."""
+    if attempt.status is None:
+        return attempt
+    for error, text in (("status", _wrong_status(attempt, expectation)), ("body", _wrong_body(attempt, expectation))):
+        if text:
+            message = f"{attempt.target}: answered {attempt.status}{text}"
+            return replace(attempt, ok=False, error=error, message=message)
+    return replace(attempt, ok=True, error="", message="")
+
+
+def json_at(document: Any, path: str) -> Any:
+    """The value at a dotted path (`checks.0.name` or `checks[0].name`), or a marker that equals nothing."""
+    here = document
+    for part in path.replace("[", ".").replace("]", "").split("."):
+        if isinstance(here, Mapping) and part in here:
+            here = here[part]
+        elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
+            here = here[int(part)]
+        else:
+            return _MISSING
+    return here
+
+
+def parse_status(value: Any) -> frozenset[int]:
+    """A status code or a list of them."""
+    codes = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    try:
+        numbers = frozenset(int(code) for code in codes if not isinstance(code, bool))
+    except (TypeError, ValueError):
+        numbers = frozenset()
+    if not numbers or len(numbers) != len(codes) or not all(100 <= number <= 599 for number in numbers):
+        raise ValueError(f"health.status is {value!r}, expected an HTTP status from 100 to 599 or a list of them")
+    return numbers
+
+
+def failure(target: str, exc: BaseException, *, timeout: float, latency_ms: float, address: str = "") -> Attempt:
+    """The attempt that ended in this exception, with its cause told apart. `address` is what was connected to."""
+    kind, text = explain(exc, timeout=timeout, address=address or _address(target))
+    return Attempt(ok=False, target=target, latency_ms=latency_ms, error=kind, message=f"{target}: {text}")
+
+
+def explain(exc: BaseException, *, timeout: float, address: str) -> tuple[str, str]:
+    """Kind and sentence for a network exception, whatever libraries have wrapped around the real one."""
+    chain = list(_causes(exc))
+    host = address.rpartition(":")[0].strip("[]") or address
+    doing = "connection to" if any("Connect" in type(cause).__name__ for cause in chain) else "answer from"
+    for kind, matches, text in _CAUSES:
+        for cause in chain:
+            if matches(cause):
+                return kind, text.format(
+                    address=address, host=host, timeout=timeout, doing=doing, reason=_reason(cause)
+                )
+    return "unreachable", f"no usable answer from {address} ({type(chain[-1]).__name__}: {chain[-1]})"
+
+
+def redacted(url: str) -> str:
+    """The URL without the user and password it may carry."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """The exception and everything it wraps, outermost first: by cause, context, `reason` or as an argument."""
+    seen: set[int] = set()
+    queue: list[Any] = [exc]
+    while queue:
+        here = queue.pop(0)
+        if isinstance(here, BaseException) and id(here) not in seen:
+            seen.add(id(here))
+            yield here
+            queue += [getattr(here, "reason", None), *here.args, here.__cause__, here.__context__]
+
+
+def _reason(exc: BaseException) -> str:
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return getattr(exc, "verify_message", "") or str(exc)
+    if isinstance(exc, ssl.SSLError) and exc.reason:
+        return exc.reason.replace("_", " ").lower()
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+
+
+def _address(target: str) -> str:
+    parts = urlsplit(target)
+    if not parts.netloc:
+        return target
+    host = parts.netloc.rpartition("@")[2]
+    port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    return host if parts.port else host + port
+
+
+def _wrong_status(attempt: Attempt, expectation: Expectation) -> str:
+    if attempt.status in expectation.status:
+        return ""
+    wanted = " or ".join(str(code) for code in sorted(expectation.status))
+    where = next((value for key, value in attempt.headers.items() if key.lower() == "location"), "")
+    return f"{f' (to {where})' if where else ''}, expected {wanted}{_shown(attempt.body)}"
+
+
+def _wrong_body(attempt: Attempt, expectation: Expectation) -> str:
+    if not expectation.json:
+        return ""
+    try:
+        document = json.loads(attempt.body)
+    except ValueError:
+        return f", but its body is not JSON, expected JSON{_shown(attempt.body)}"
+    for path, wanted in expectation.json.items():
+        found = json_at(document, path)
+        if found is _MISSING:
+            return f", but its JSON has no {path}, expected {_json(wanted)}{_shown(attempt.body)}"
+        if not _same(found, wanted):
+            return f", but {path} is {_json(found)}, expected {_json(wanted)}"
+    return ""
+
+
+def _shown(body: str) -> str:
+    text = " ".join(body.split())[:BODY_SHOWN]
+    return f": {text}" if text else ""
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    # True == 1 in Python, but not in JSON.
+    return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
+
+
+def _number(params: Mapping[str, Any], key: str, default: float, *, minimum: float, whole: bool = False) -> float:
+    value = params.get(key, default)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(value, bool) or not number >= minimum or (whole and not number.is_integer()):
+        kind = "a whole number" if whole else "a number of seconds"
+        raise ValueError(f"health.{key} is {value!r}, expected {kind} of at least {minimum:g}")
+    return number
