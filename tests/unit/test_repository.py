@@ -1,0 +1,142 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""What the repository as a whole promises: thin wrappers, small documented modules, AWX's file names, no leaks."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+THIS = Path(__file__).resolve()
+MODULES = sorted((ROOT / "plugins/modules").glob("*.py"))
+WRAPPERS = sorted(path for path in ROOT.glob("*.yml") if path.name not in {"galaxy.yml", "requirements.yml"})
+MAX_MODULE_LINES = 250
+GPL = "GNU General Public License v3.0+"
+
+#: A checkout must build anywhere: behind mirrors, and on nobody's machine in particular.
+LEAKS = re.compile(
+    r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|deb\.debian\.org|security\.debian\.org|crates\.io|"
+    r"proxy\.golang\.org|(?<![\w.~-])/(?:work|root)/(?!\*)|\.pyenv\b"
+)
+SILENCERS = re.compile(
+    r"#\s*noqa|#\s*type:\s*ignore|#\s*pylint:|#\s*yamllint disable|#\s*shellcheck disable|skip_list:"
+)
+
+
+@lru_cache(maxsize=1)
+def files() -> tuple[Path, ...]:
+    """What the repository (or the built artifact, which has no git) consists of."""
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        found = [ROOT / name for name in listed.split("\0") if name]
+    else:
+        found = list(walk())
+    return tuple(path for path in found if path.is_file() and not path.is_symlink() and path != THIS)
+
+
+def walk() -> Iterator[Path]:
+    for folder, names, leaves in os.walk(ROOT):
+        names[:] = [name for name in names if not name.startswith(".") and name not in {"collections", "output"}]
+        yield from (Path(folder) / leaf for leaf in leaves)
+
+
+def lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except UnicodeDecodeError:
+        return []
+
+
+def hits(pattern: re.Pattern[str], chosen: tuple[Path, ...]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
+        for path in chosen
+        for number, line in enumerate(lines(path), 1)
+        if pattern.search(line)
+    ]
+
+
+def assigned(path: Path) -> set[str]:
+    return {
+        target.id
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda path: str(path.name))
+def test_root_playbooks_are_one_import(wrapper: Path) -> None:
+    content = yaml.safe_load(wrapper.read_text())
+    assert [set(play) - {"name"} for play in content] == [{"ansible.builtin.import_playbook"}]
+    assert content[0]["ansible.builtin.import_playbook"] in {
+        f"playbooks/{wrapper.name}",
+        f"quayside.web.{wrapper.stem}",
+    }
+    assert (ROOT / "playbooks" / wrapper.name).exists()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.stem))
+class TestModules:
+    def test_is_small(self, module: Path) -> None:
+        assert len(lines(module)) <= MAX_MODULE_LINES
+
+    def test_is_documented(self, module: Path) -> None:
+        assert {"DOCUMENTATION", "EXAMPLES", "RETURN"} <= assigned(module)
+
+    def test_is_in_the_changelog(self, module: Path) -> None:
+        noted = "".join(
+            path.read_text() for path in [*ROOT.glob("changelogs/fragments/*.yml"), *ROOT.glob("changelogs/*.yaml")]
+        )
+        assert re.search(rf"\b{module.stem}\b", noted), f"no fragment in changelogs/fragments/ names {module.stem}"
+
+
+def test_plugins_carry_the_licence() -> None:
+    bare = [str(path.relative_to(ROOT)) for path in ROOT.glob("plugins/**/*.py") if GPL not in path.read_text()[:600]]
+    assert not bare
+
+
+def test_cores_do_no_ansible() -> None:
+    """module_utils/_*.py decide; only modules speak Ansible."""
+    talkers = [
+        str(path.relative_to(ROOT))
+        for path in ROOT.glob("plugins/module_utils/_*.py")
+        if "AnsibleModule" in path.read_text()
+    ]
+    assert not talkers
+
+
+def test_inventories_are_named_as_awx_lists_them() -> None:
+    for environment in sorted(path for path in (ROOT / "inventories").iterdir() if path.is_dir()):
+        hosts = environment / "hosts"
+        assert hosts.is_file(), f"{environment.name}: no file named hosts"
+        assert isinstance(yaml.safe_load(hosts.read_text()), dict), f"{hosts} is not YAML"
+        others = {path.name for path in environment.iterdir()} - {"hosts", "group_vars", "host_vars", ".gitignore"}
+        assert not others, f"{environment.name}: Ansible would read {others} as inventory too"
+
+
+def test_nothing_names_a_registry_or_a_machine() -> None:
+    assert not hits(LEAKS, files())
+
+
+def test_no_gate_is_silenced() -> None:
+    chosen = tuple(path for path in files() if path.suffix in {".yml", ".yaml", ".py", ".sh", ".toml", ""})
+    assert not hits(SILENCERS, chosen)
+    assert not list(ROOT.glob("tests/sanity/ignore-*.txt"))
