@@ -40,7 +40,7 @@ recipe_hash() {
         echo "$1" "$(packages_of "$1")"
         cat "$here/$image.Dockerfile"
         if [ -n "$parent" ]; then
-            recipe_hash "$parent:$release"
+            (recipe_hash "$parent:$release")
         else
             cat "$ca_bundle"
             sed -n '/^make_base/,/^}/p' "$here/build.sh"
