@@ -17,7 +17,7 @@ yaml() { yamllint --strict .; }
 shell() { find . \( -name '.?*' -o -name collections -o -name node_modules \) -prune -o -name '*.sh' -print0 | xargs -0r shellcheck; }
 changelog() { antsibull-changelog lint; }
 docs() { antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .; }
-ansible() { ansible-lint --offline -q; }
+ansible() { ansible-lint --offline --nocolor -q; }
 
 run() {
   local start=$EPOCHREALTIME result=ok
