@@ -1,0 +1,191 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""A backup repository: names, ids, layout and manifests, without touching a disk.
+
+Layout, readable by a person:
+
+    <root>/<name>/<id>/dump.pgc        pg_dump's custom format
+                       globals.sql     roles and tablespaces, where the server lets us read them
+                       manifest.json   what it is, and the proof
+
+A folder whose name is not an id (.lock, .tmp-<id>, .trash-<id>) is never a backup.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+FORMAT = 1
+DUMP = "dump.pgc"
+GLOBALS = "globals.sql"
+MANIFEST = "manifest.json"
+LOCK = ".lock"
+DRAFT_PREFIX = ".tmp-"
+TRASH_PREFIX = ".trash-"
+
+_ID_FORMAT = "%Y%m%dT%H%M%SZ"
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+class BackupError(Exception):
+    """One sentence for a person: what was found, what is accepted, the fix; never a secret."""
+
+
+@dataclass(frozen=True)
+class DumpFile:
+    """One file of a backup as it was when it was proven."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known about one backup. Times are UTC; verified_at is empty until everything has been checked."""
+
+    id: str
+    name: str
+    created_at: str
+    database: str
+    host: str
+    port: int
+    server_version: str
+    client_version: int
+    compression: str
+    duration: float = 0.0
+    system_identifier: str = ""
+    tables: int = 0
+    files: tuple[DumpFile, ...] = ()
+    verified_at: str = ""
+    damage: str = ""
+    notes: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    @property
+    def sha256(self) -> str:
+        return next((file.sha256 for file in self.files if file.name == DUMP), "")
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A folder of the repository; problem says why it can't be trusted, and is empty when it can."""
+
+    id: str
+    manifest: Manifest | None = field(default=None)
+    problem: str = ""
+
+    @property
+    def verified(self) -> bool:
+        return self.manifest is not None and not self.problem
+
+    @property
+    def created(self) -> datetime:
+        """The clock at the dump; the id's own time may have been pushed forward to keep ids in order."""
+        return parse_time(self.manifest.created_at) if self.manifest else parse_id(self.id)
+
+
+def check_name(name: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        shown = repr(name)[:40]
+        raise BackupError(
+            f"The backup name {shown} is not accepted; use a-z, 0-9, '-' and '_', starting with a letter, at most 63."
+        )
+    return name
+
+
+def is_id(text: str) -> bool:
+    if not _ID.fullmatch(text):
+        return False
+    try:
+        parse_id(text)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_id(text: str) -> datetime:
+    return datetime.strptime(text, _ID_FORMAT).replace(tzinfo=timezone.utc)
+
+
+def parse_time(text: str) -> datetime:
+    return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=timezone.utc)
+
+
+def format_time(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime(_TIME_FORMAT)
+
+
+def new_id(now: datetime, existing: Iterable[str]) -> str:
+    """An id of this moment, later than every existing one even when the clock went back."""
+    newest = max(filter(is_id, existing), default=None)
+    wanted = now.astimezone(timezone.utc).replace(microsecond=0)
+    if newest is not None and wanted <= parse_id(newest):
+        wanted = parse_id(newest) + timedelta(seconds=1)
+    return wanted.strftime(_ID_FORMAT)
+
+
+def read_manifest(text: str, backup_id: str) -> Manifest:
+    """The manifest in text, or BackupError with the reason that makes it worthless."""
+    try:
+        data: Any = json.loads(text)
+    except ValueError:
+        raise BackupError("its manifest is not JSON") from None
+    if not isinstance(data, dict) or not isinstance(data.get("format"), int):
+        raise BackupError("its manifest has no format number")
+    if data["format"] > FORMAT:
+        raise BackupError(f"its manifest has format {data['format']}, newer than this program's {FORMAT}")
+    try:
+        files = tuple(DumpFile(str(f["name"]), int(f["size"]), str(f["sha256"])) for f in data["files"])
+        # A later program of the same format may add keys; what we don't know we don't need.
+        known = {key: data[key] for key in Manifest.__dataclass_fields__ if key in data}
+        known.update(files=files, notes=tuple(map(str, data.get("notes", ()))))
+        manifest = Manifest(**known)
+        parse_time(manifest.created_at)
+    except (KeyError, TypeError, ValueError):
+        raise BackupError("its manifest lacks something or holds wrong types") from None
+    if manifest.id != backup_id:
+        raise BackupError(f"its manifest belongs to {manifest.id[:40]}")
+    return manifest
+
+
+def judge(backup_id: str, manifest: Manifest, sizes: dict[str, int]) -> Backup:
+    """Trust a backup when it was proven, nothing has been found wrong since, and every file has its proven size."""
+    problem = ""
+    if manifest.damage:
+        problem = manifest.damage
+    elif not manifest.verified_at:
+        problem = "it was never verified"
+    elif not manifest.sha256 or not manifest.size:
+        problem = "its manifest names no dump"
+    for file in manifest.files:
+        if file.name not in sizes:
+            problem = problem or f"{file.name} is missing"
+        elif sizes[file.name] != file.size:
+            problem = problem or f"{file.name} has {sizes[file.name]} bytes instead of {file.size}"
+    return Backup(backup_id, manifest, problem)
+
+
+def check_content(tables: int, earlier: Iterable[Backup], allow_empty: bool) -> None:
+    """Refuse a database that has lost all its tables: dumping it every night would push out the good backups."""
+    newest = max((backup for backup in earlier if backup.verified), key=lambda backup: backup.id, default=None)
+    if tables or allow_empty or newest is None or newest.manifest is None or not newest.manifest.tables:
+        return
+    raise BackupError(
+        f"The database {newest.manifest.database} holds no table now, but {newest.manifest.tables} in backup "
+        f"{newest.id}; nothing was kept or removed; look at it, or pass allow_empty if that is right."
+    )
