@@ -22,7 +22,7 @@ echo 'import ensurepip; ensurepip.bootstrap()' >"$HOME/.ansible/test/cache/$pip_
 
 cd "$artifact"
 # Without a repository of its own it would ask the checkout's git, which ignores all of .cache.
-git init --quiet .
+! command -v git >/dev/null || git init --quiet .
 
 failed=0
 quietly() { # label, command…: its output only when it fails
