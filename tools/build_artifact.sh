@@ -5,8 +5,14 @@ cd "$(dirname "$0")/.."
 venv=${VENV:-.cache/venv}
 root=$PWD/.cache/ansible_collections/quayside/web
 
+mkdir -p .cache
+# Whoever uses the artifact holds this lock, so that a second run does not pull it from under the first.
+if [ -z "${ARTIFACT_LOCKED:-}" ]; then
+  exec 9>.cache/artifact.lock
+  flock 9
+fi
 rm -rf .cache/dist "$root"
-mkdir -p .cache/dist
+mkdir .cache/dist
 "$venv/bin/ansible-galaxy" collection build --output-path .cache/dist . >/dev/null
 # `-p .cache` and not the installed tree's own path: ansible-galaxy appends ansible_collections/quayside/web itself.
 ANSIBLE_COLLECTIONS_PATH=.cache "$venv/bin/ansible-galaxy" collection install \

@@ -5,6 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$(cd "${VENV:-.cache/venv}" && pwd)
 version=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+exec 9>.cache/artifact.lock
+flock 9
+export ARTIFACT_LOCKED=1
 artifact=$(tools/build_artifact.sh)
 
 # ansible-test looks interpreters up in PATH and cannot use a pyenv shim: the real one goes first.
