@@ -12,6 +12,7 @@ if ! cmp -s "$wanted" "$venv/installed.txt"; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
   cp "$wanted" "$venv/installed.txt"
 fi
+mkdir -p .cache
 exec 9>.cache/artifact.lock
 flock 9
 export ARTIFACT_LOCKED=1

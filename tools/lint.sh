@@ -16,7 +16,8 @@ mypy_tools() { mypy --no-error-summary tools; }
 yaml() { yamllint --strict .; }
 shell() { find . \( -name '.?*' -o -name collections -o -name node_modules \) -prune -o -name '*.sh' -print0 | xargs -0r shellcheck; }
 changelog() { antsibull-changelog lint; }
-docs() { antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .; }
+# antsibull-docs writes a log into the home directory.
+docs() { mkdir -p .cache/home && HOME=$PWD/.cache/home antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .; }
 ansible() { ansible-lint --offline --nocolor -q; }
 
 run() {

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$(cd "${VENV:-.cache/venv}" && pwd)
 version=$("$venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+mkdir -p .cache
 exec 9>.cache/artifact.lock
 flock 9
 export ARTIFACT_LOCKED=1
