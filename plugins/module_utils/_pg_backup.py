@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ._database_url import DatabaseUrl
+from ._files import flush_directory, write_atomically
 from ._pg_client import choose_compression, choose_major, compress_argument, count_tables, explain
 from ._pg_repository import (
     DRAFT_PREFIX,
@@ -227,29 +227,6 @@ def _wait_for_lock(descriptor: int, name: str, wait: int) -> None:
             time.sleep(0.2)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file so that it holds either the old or the new text, whatever happens."""
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=DRAFT_PREFIX)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink()
-        raise
-    _sync(path.parent)
-
-
 # ------------------------------------------------------------------------------------------------------ backup
 
 
@@ -284,9 +261,9 @@ def take(root: str, name: str, url: DatabaseUrl, options: Options, log: Log = qu
             check_content(manifest.tables, earlier, options.allow_empty)
             log(f"{name}: verifying {manifest.id}")
             manifest = replace(_prove(draft, manifest), duration=round(time.monotonic() - started, 3))
-            _write(draft / MANIFEST, manifest.to_json())
+            write_atomically(draft / MANIFEST, manifest.to_json())
             draft.rename(folder / manifest.id)
-            _sync(folder)
+            flush_directory(folder)
         except OSError as error:
             raise BackupError(f"The backup of {name} in {folder} failed: {error.strerror}.") from None
         finally:
@@ -339,8 +316,6 @@ def _list_tables(folder: Path, client: int) -> int:
 def _prove(folder: Path, manifest: Manifest) -> Manifest:
     """Everything on disk, every file hashed, the whole dump decoded; else BackupError."""
     names = [name for name in (DUMP, GLOBALS) if (folder / name).exists()]
-    for name in names:
-        _sync(folder / name)
     files = tuple(_fingerprint(folder / name) for name in names)
     _decode(folder / DUMP, manifest.client_version)
     return replace(manifest, files=files, verified_at=format_time(utc_now()), damage="")
@@ -351,6 +326,7 @@ def _fingerprint(path: Path) -> DumpFile:
     with path.open("rb") as stream:
         for chunk in iter(lambda: stream.read(_CHUNK), b""):
             digest.update(chunk)
+        os.fsync(stream.fileno())
         return DumpFile(path.name, stream.tell(), digest.hexdigest())
 
 
@@ -374,7 +350,7 @@ def verify(root: str, name: str, backup_id: str, log: Log = quiet) -> Backup:
         proven = replace(backup.manifest, damage=damage, verified_at=format_time(utc_now()))
         if damage:
             proven = replace(proven, verified_at=backup.manifest.verified_at)
-        _write(folder / backup_id / MANIFEST, proven.to_json())
+        write_atomically(folder / backup_id / MANIFEST, proven.to_json())
         log(f"{name}: {backup_id} {'is damaged: ' + damage if damage else 'is verified'}")
         return _load_one(folder / backup_id)
 
@@ -405,5 +381,5 @@ def rotate(root: str, name: str, keep: Keep, minimum: int, *, wait: int = 300, l
                 raise BackupError(f"Cannot remove {folder / backup_id}: {error.strerror}.") from None
             log(f"{name}: {backup_id} is removed")
         if decided.removed:
-            _sync(folder)
+            flush_directory(folder)
         return decided

@@ -108,6 +108,11 @@ def check_schedule(schedule: object) -> str:
     raise BackupError(schedule_error(schedule))
 
 
+def is_clock(schedule: str) -> bool:
+    """Whether it is a time of day, which systemd needs not be asked about."""
+    return bool(_CLOCK.fullmatch(schedule))
+
+
 def schedule_error(schedule: object) -> str:
     return (
         f'schedule is {str(schedule)[:60]!r}; HH:MM from "00:00" to "23:59" (quoted, YAML reads 3:00 as a number) '

@@ -1,0 +1,170 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""What the host needs to back itself up: the program, its settings, one systemd timer a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ._pg_config import PATH, Config, Database, on_calendar, to_json
+
+LIBRARY = "/usr/local/lib/quayside/quayside_backup"
+COMMAND = "/usr/local/bin/quayside-backup"
+UNITS = "/etc/systemd/system"
+SERVICE = "quayside-backup@.service"
+#: The module utils that make up the program; they import each other and the standard library, nothing else.
+SOURCES = (
+    "_database_url.py",
+    "_files.py",
+    "_pg_backup.py",
+    "_pg_cli.py",
+    "_pg_client.py",
+    "_pg_config.py",
+    "_pg_repository.py",
+    "_pg_rotation.py",
+)
+
+_LAUNCHER = f"""\
+#!/usr/bin/python3 -I
+# Installed by quayside.web.pg_backup_agent.
+import sys
+
+sys.path.insert(0, "{LIBRARY.rpartition("/")[0]}")
+
+from quayside_backup._pg_cli import main
+
+sys.exit(main())
+"""
+
+_SERVICE_UNIT = """\
+# Installed by quayside.web.pg_backup_agent.
+[Unit]
+Description=Verified PostgreSQL backup of %i
+Wants=network-online.target
+After=network-online.target postgresql.service docker.service
+
+[Service]
+Type=oneshot
+ExecStart={command} run %i
+UMask=0077
+Nice=10
+IOSchedulingClass=best-effort
+IOSchedulingPriority=7
+CapabilityBoundingSet=
+LockPersonality=true
+MemoryDenyWriteExecute=true
+NoNewPrivileges=true
+PrivateDevices=true
+PrivateTmp=true
+ProtectControlGroups=true
+ProtectHome=read-only
+ProtectKernelModules=true
+ProtectKernelTunables=true
+ProtectSystem=strict
+ReadWritePaths={root}
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=true
+RestrictRealtime=true
+RestrictSUIDSGID=true
+SystemCallArchitectures=native
+"""
+
+_TIMER_UNIT = """\
+# Installed by quayside.web.pg_backup_agent.
+[Unit]
+Description=Backup of {name} by calendar
+
+[Timer]
+OnCalendar={calendar}
+Persistent=true
+RandomizedDelaySec={spread}
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file the agent owns. shown is what a diff prints in place of a secret or a whole program; None: the text."""
+
+    path: str
+    text: str
+    mode: int
+    shown: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The state of a host: files by path as (text, mode), timers that are both enabled and active, folders."""
+
+    files: Mapping[str, tuple[str, int]]
+    running_timers: frozenset[str] = frozenset()
+    root_mode: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done; empty when the host is as it should be."""
+
+    write: tuple[File, ...] = ()
+    remove: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    make_root: bool = False
+    reload: bool = False
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.write or self.remove or self.start or self.make_root)
+
+
+def timer_name(database: Database) -> str:
+    return f"quayside-backup@{database.name}.timer"
+
+
+def desired_files(config: Config, sources: Mapping[str, str], spread: int) -> list[File]:
+    """Every file of the agent, in an order that is safe to stop at: the timers come last."""
+    program = {f"{LIBRARY}/{name}": text for name, text in sources.items()}
+    files = [File(path, text, 0o644, f"({len(text.splitlines())} lines)\n") for path, text in program.items()]
+    files.append(File(COMMAND, _LAUNCHER, 0o755))
+    files.append(File(PATH, to_json(config), 0o600, to_json(config, redacted=True)))
+    service = _SERVICE_UNIT.format(command=COMMAND, root=config.root)
+    files.append(File(f"{UNITS}/{SERVICE}", service, 0o644))
+    for database in config.databases:
+        timer = _TIMER_UNIT.format(name=database.name, calendar=on_calendar(database.schedule), spread=spread)
+        files.append(File(f"{UNITS}/{timer_name(database)}", timer, 0o644))
+    return files
+
+
+def plan(config: Config, files: Iterable[File], found: Found) -> Plan:
+    """Compare the host with what it should be."""
+    wanted = list(files)
+    paths = {file.path for file in wanted}
+    write = tuple(file for file in wanted if found.files.get(file.path) != (file.text, file.mode))
+    remove = tuple(path for path in sorted(found.files) if path not in paths)
+    written = {file.path for file in write}
+    timers = [timer_name(database) for database in config.databases]
+    return Plan(
+        write=write,
+        remove=remove,
+        # A timer whose calendar changed has to be started again, or it waits for the old one.
+        start=tuple(t for t in timers if t not in found.running_timers or f"{UNITS}/{t}" in written),
+        stop=tuple(path.rpartition("/")[2] for path in remove if path.endswith(".timer")),
+        make_root=found.root_mode != 0o700,
+        reload=any(path.startswith(UNITS) for path in (*written, *remove)),
+    )
+
+
+def show(decided: Plan, found: Found) -> tuple[str, str]:
+    """Before and after for a diff."""
+    before, after = "", ""
+    for file in decided.write:
+        old = found.files.get(file.path)
+        after += f"{file.path} {file.mode:04o}\n{file.text if file.shown is None else file.shown}"
+        if old is not None:
+            before += f"{file.path} {old[1]:04o}\n{old[0] if file.shown is None else '(not shown)'}"
+    before += "".join(f"{path}\n" for path in decided.remove)
+    after += "".join(f"{timer} started\n" for timer in decided.start)
+    return before, after

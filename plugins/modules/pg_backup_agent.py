@@ -1,0 +1,253 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Let a host back its databases up by itself."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_backup_agent
+short_description: Let a host back its databases up by itself
+version_added: "0.1.0"
+description:
+  - Installs C(/usr/local/bin/quayside-backup), its settings C(/etc/quayside/backup.json) (mode 0600) and one systemd
+    timer a database, C(quayside-backup@<name>.timer). The program is this collection's own backup code, which needs
+    nothing but Python's standard library, so that nightly backups depend on no controller.
+  - Timers of databases that are no longer listed are stopped and removed; their backups stay.
+  - It's one module and not a list of tasks because each task costs a round trip.
+author:
+  - The quayside.web authors (@quayside)
+attributes:
+  check_mode:
+    support: full
+    description: Works on a host that has neither of these yet.
+  diff_mode:
+    support: full
+    description: Shows URLs without their passwords.
+options:
+  databases:
+    description: The databases to back up.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Folder of the backups below O(root), and instance of the timer; a-z, 0-9, C(-) and C(_).
+        type: str
+        required: true
+      url:
+        description: The database, as C(postgresql://user:password@host:5432/database).
+        type: str
+        required: true
+      schedule:
+        description: C(HH:MM) in the host's time zone, or any systemd calendar.
+        type: str
+        default: "03:00"
+      keep:
+        description: Retention, as in M(quayside.web.pg_dump_rotate).
+        type: dict
+        default: {}
+      minimum:
+        description: Verified backups that always stay.
+        type: int
+        default: 3
+  root:
+    description: The backup repository; made with mode 0700.
+    type: path
+    default: /var/backups/quayside
+  compression:
+    description: As in M(quayside.web.pg_dump).
+    type: str
+    default: auto
+  lock_wait_timeout:
+    description: Seconds to wait for each table that a migration has locked.
+    type: int
+    default: 60
+  spread:
+    description: Seconds over which the timers spread their start by chance.
+    type: int
+    default: 300
+seealso:
+  - module: quayside.web.pg_dump
+  - module: quayside.web.pg_dump_rotate
+"""
+
+EXAMPLES = r"""
+- name: Back the ledger up every night
+  quayside.web.pg_backup_agent:
+    databases:
+      - name: ledger
+        url: "{{ ledger_database_url }}"
+        schedule: "02:30"
+        keep:
+          daily: 14
+"""
+
+RETURN = r"""
+written:
+  description: Files that were written, or would be in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/quayside/backup.json]
+removed:
+  description: Files that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/systemd/system/quayside-backup@old.timer]
+started:
+  description: Timers that were enabled and started.
+  returned: success
+  type: list
+  elements: str
+  sample: [quayside-backup@ledger.timer]
+"""
+
+import pkgutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quayside.web.plugins.module_utils import _pg_cli as cli
+from ansible_collections.quayside.web.plugins.module_utils._files import write_atomically
+from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
+    LIBRARY,
+    SOURCES,
+    UNITS,
+    Found,
+    Plan,
+    desired_files,
+    plan,
+    show,
+)
+from ansible_collections.quayside.web.plugins.module_utils._pg_config import (
+    Config,
+    is_clock,
+    parse_config,
+    schedule_error,
+)
+from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError
+
+
+def own_sources() -> dict[str, str]:
+    """This collection's backup code, as it travelled here with the module."""
+    sources = {"__init__.py": ""}
+    for name in SOURCES:
+        data = pkgutil.get_data(cli.__name__.rpartition(".")[0], name)
+        sources[name] = (data or b"").decode("utf-8")
+    return sources
+
+
+def find(module: AnsibleModule, config: Config, paths: list[str]) -> Found:
+    files: dict[str, tuple[str, int]] = {}
+    owned = [*Path(UNITS).glob("quayside-backup@*.timer"), *Path(LIBRARY).glob("*.py")]
+    for path in {*paths, *map(str, owned)}:
+        with suppress(FileNotFoundError):
+            files[path] = (Path(path).read_text("utf-8", errors="replace"), stat.S_IMODE(Path(path).stat().st_mode))
+    root = Path(config.root)
+    root_mode = stat.S_IMODE(root.stat().st_mode) if root.is_dir() else None
+    return Found(files, running_timers(module), root_mode)
+
+
+def running_timers(module: AnsibleModule) -> frozenset[str]:
+    systemctl = module.get_bin_path("systemctl")
+    if systemctl is None:
+        return frozenset()
+    _code, output, _error = module.run_command(
+        [systemctl, "show", "quayside-backup@*.timer", "--property=Id,ActiveState,UnitFileState"]
+    )
+    states = [dict(line.partition("=")[::2] for line in unit.splitlines()) for unit in output.split("\n\n")]
+    return frozenset(
+        state["Id"]
+        for state in states
+        if state.get("ActiveState") == "active" and state.get("UnitFileState") == "enabled"
+    )
+
+
+def check_calendars(module: AnsibleModule, config: Config) -> None:
+    """Ask systemd whether it understands each schedule that is more than a clock time."""
+    analyze = module.get_bin_path("systemd-analyze")
+    if analyze is None:
+        return
+    for database in config.databases:
+        if is_clock(database.schedule):
+            continue
+        code, output, _error = module.run_command([analyze, "calendar", "--", database.schedule])
+        if code or "Next elapse: never" in output:
+            raise BackupError(f"Backup of {database.name}: {schedule_error(database.schedule)}")
+
+
+def apply(module: AnsibleModule, config: Config, decided: Plan) -> None:
+    if decided.make_root:
+        Path(config.root).mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(config.root).chmod(0o700)
+    if decided.stop:
+        systemctl(module, "disable", "--now", *decided.stop)
+    for path in decided.remove:
+        Path(path).unlink()
+    for file in decided.write:
+        Path(file.path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_atomically(Path(file.path), file.text, file.mode)
+        Path(file.path).chmod(file.mode)  # whatever the umask is
+    if decided.reload:
+        systemctl(module, "daemon-reload")
+    if decided.start:
+        systemctl(module, "enable", *decided.start)
+        systemctl(module, "restart", *decided.start)
+
+
+def systemctl(module: AnsibleModule, *arguments: str) -> None:
+    code, _output, error = module.run_command([module.get_bin_path("systemctl", required=True), *arguments])
+    if code:
+        raise BackupError(f"systemctl {' '.join(arguments)} failed: {' '.join(error.split())[:300]}")
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "databases": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "url": {"type": "str", "required": True, "no_log": True},
+                    "schedule": {"type": "str", "default": "03:00"},
+                    "keep": {"type": "dict", "default": {}},
+                    "minimum": {"type": "int", "default": 3},
+                },
+            },
+            "root": {"type": "path", "default": "/var/backups/quayside"},
+            "compression": {"type": "str", "default": "auto"},
+            "lock_wait_timeout": {"type": "int", "default": 60},
+            "spread": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        config = parse_config(module.params)
+        files = desired_files(config, own_sources(), module.params["spread"])
+        check_calendars(module, config)
+        found = find(module, config, [file.path for file in files])
+        decided = plan(config, files, found)
+        before, after = show(decided, found)
+        if not module.check_mode:
+            apply(module, config, decided)
+    except BackupError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"Cannot set the host's backups up: {error.filename}: {error.strerror}.")
+    module.exit_json(
+        changed=decided.changed,
+        written=[file.path for file in decided.write],
+        removed=list(decided.remove),
+        started=list(decided.start),
+        diff={"before": before, "after": after},
+    )
+
+
+if __name__ == "__main__":
+    main()
