@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +71,8 @@ def sentence(listener: Listener, wanted_by: str) -> str:
     else:
         fix = f"find it with 'ss -ltnp sport = :{listener.port}' and stop it"
     return (
-        f"port {listener.port}: {who} listens on {_shown(listener.address)}:{listener.port}, but {wanted_by} needs this "
-        f"port free; {fix} or move it to another port, then run again"
+        f"port {listener.port}: {who} listens on {_shown(listener.address)}:{listener.port}, but {wanted_by} "
+        f"needs this port; {fix} or move it to another port, then run again"
     )
 
 
@@ -90,14 +91,19 @@ def _owners(inodes: Collection[str], proc: Path) -> dict[str, int]:
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     owners: dict[str, int] = {}
     for process in sorted((p for p in proc.iterdir() if p.name.isdigit()), key=lambda p: int(p.name)):
-        try:
-            links = [str(link.readlink()) for link in (process / "fd").iterdir()]
-        except OSError:  # Gone meanwhile, or another user's.
-            continue
-        for link in links:
+        for link in _links(process / "fd"):
             if link in wanted:
                 owners.setdefault(wanted[link], int(process.name))
     return owners
+
+
+def _links(folder: Path) -> list[str]:
+    links = []
+    with suppress(OSError):  # The process is gone meanwhile, or another user's.
+        for link in folder.iterdir():
+            with suppress(OSError):  # It closed this one meanwhile.
+                links.append(str(link.readlink()))
+    return links
 
 
 def listeners_on(ports: Collection[int], proc: Path = Path("/proc")) -> list[Listener]:

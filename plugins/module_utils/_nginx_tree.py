@@ -76,10 +76,9 @@ def apply_gates(text: str, host: Host) -> str:
     lines = []
     for line in text.splitlines():
         gate = _GATE.search(line)
-        if gate is None:
-            lines.append(line)
-        elif all([_holds(term, host) for term in gate["terms"].split()]):
-            lines.append(line[: gate.start()])
+        terms = [_holds(term, host) for term in gate["terms"].split()] if gate else []
+        if all(terms):
+            lines.append(line[: gate.start()] if gate else line)
     return "\n".join(lines) + "\n"
 
 

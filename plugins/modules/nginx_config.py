@@ -29,7 +29,7 @@ options:
     required: true
   owns:
     description:
-      - Patterns of the files that this task decides about. A file of ours that matches and is not in O(files) is removed.
+      - Patterns of the files that this task decides about. A file that matches and is not in O(files) is removed.
       - A C(*) does not match a C(/).
     type: list
     elements: str
