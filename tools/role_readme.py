@@ -84,15 +84,18 @@ def table(options: Mapping[str, Any]) -> list[str]:
     return ["| variable | type | default | meaning |", "|---|---|---|---|", *rows(options)]
 
 
+def paragraphs(description: Any) -> list[str]:
+    texts = description if isinstance(description, list) else [description]
+    return [line for text in texts for line in ("", sentences(text))]
+
+
 def render(role: Path) -> str:
     """The README of the role in this folder."""
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
     main = specs["main"]
     example = role / "meta/example.yml"
     lines = [NOTE, "", f"# quayside.web.{role.name}", "", sentences(main.get("short_description")).rstrip(".") + "."]
-    description = main.get("description", [])
-    for paragraph in description if isinstance(description, list) else [description]:
-        lines += ["", sentences(paragraph)]
+    lines += paragraphs(main.get("description", []))
     if example.exists():
         lines += ["", "## Example", "", "```yaml", example.read_text().removeprefix("---\n").strip(), "```"]
     lines += [
@@ -106,7 +109,9 @@ def render(role: Path) -> str:
     for name, spec in specs.items():
         if name != "main":
             lines += ["", f"## Entry point `{name}`", "", sentences(spec.get("short_description")).rstrip(".") + "."]
-            lines += ["", *table(spec.get("options", {}))]
+            lines += paragraphs(spec.get("description", []))
+            same = spec.get("options", {}) == main.get("options", {})
+            lines += ["", *(["The variables are the same."] if same else table(spec.get("options", {})))]
     return "\n".join(lines) + "\n"
 
 
