@@ -8,8 +8,8 @@ export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$PWD/collections
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-ruff_check() { ruff check --quiet .; }
-ruff_format() { ruff format --check --quiet . || { ruff format --check . && return 1; }; }
+ruff_check() { ruff check --quiet --output-format concise .; }
+ruff_format() { ruff format --check --quiet --output-format concise .; }
 # By package name, through the link in collections/: the names that the modules import each other by.
 mypy_plugins() { mypy --no-error-summary -p ansible_collections.quayside.web.plugins; }
 mypy_tools() { mypy --no-error-summary tools; }
