@@ -52,11 +52,12 @@ def probe_http(
     ca_path: str | None = None,
     timeout: float = 5.0,
     connect_to: tuple[str, int] | None = None,
+    verify: bool = True,
 ) -> Attempt:
     """GET `url` once and return the answer, not judged yet: `ok` means that there is one. Never raises for the network.
 
     `connect_to` sends the request to that address while the URL's own name stays in Host, SNI and the certificate
-    check. Redirects are not followed. A session keeps its connections from one try to the next.
+    check. `verify=False` accepts any certificate. Redirects are not followed. A session keeps its connections from one try to the next.
     """
     parts = urlsplit(url)
     target = redacted(url)
@@ -76,7 +77,7 @@ def probe_http(
     start = time.monotonic()
     try:
         answer = session.get(
-            url, headers=sent, verify=ca_path or True, timeout=timeout, allow_redirects=False, stream=True
+            url, headers=sent, verify=verify and (ca_path or True), timeout=timeout, allow_redirects=False, stream=True
         )
         with answer:
             body = _body(answer)
