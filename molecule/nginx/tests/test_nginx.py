@@ -1,0 +1,314 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""The sites as another machine sees them, and changes that must not hurt them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+FLAG = "/var/lib/quayside/apps/shop/green"
+NAMES = ("shop.test", "www.shop.test", "blog.test", "log.test", "stranger.test")
+CONVERGE = Path(__file__).parents[1] / "converge.yml"
+SITES: list[dict[str, Any]] = yaml.safe_load(CONVERGE.read_text())[0]["vars"]["nginx_sites"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    status: str
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What the app's stand-in says it was asked."""
+        return dict(json.loads(self.body))
+
+
+Curl = Callable[..., Answer]
+
+
+@pytest.fixture(scope="module")
+def name(host: Any) -> str:
+    return str(host.check_output("hostname"))
+
+
+@pytest.fixture(scope="module")
+def curl(host: Any, name: str, outside: Any, address_of: Callable[[str], str]) -> Curl:
+    """curl on another machine, with all names pointing at this host and its certificate trusted."""
+    address = address_of(name)
+    certificate = host.file("/etc/ssl/quayside/fullchain.pem").content_string
+    outside.check_output("printf %%s %s > /tmp/%s.pem", certificate, name)
+    resolve = " ".join(f"--resolve {domain}:{port}:{address}" for domain in NAMES for port in (80, 443))
+
+    def ask(*args: str) -> Answer:
+        words = " ".join("'" + arg.replace("'", "'\\''") + "'" for arg in args)
+        result = outside.run(f"curl -sS -i --compressed --max-time 10 --cacert /tmp/{name}.pem {resolve} {words}")
+        head, _, body = result.stdout.replace("\r", "").partition("\n\n")
+        status, *lines = head.split("\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
+        return Answer(result.rc, status, headers, body)
+
+    return ask
+
+
+def playbook(name: str, **variables: Any) -> tuple[dict[str, int], str]:
+    """Converges this host with other variables; its counts and its output."""
+    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
+    run = subprocess.run(
+        [
+            "ansible-playbook",
+            f"--inventory={inventory}",
+            f"--limit={name}",
+            f"-e{json.dumps(variables)}",
+            str(CONVERGE),
+        ],
+        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_CALLBACKS_ENABLED": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    report = json.loads(run.stdout[run.stdout.index("{\n") :])
+    messages = [task["hosts"][name].get("msg", "") for play in report["plays"] for task in play["tasks"]]
+    return report["stats"][name], "\n".join(map(str, messages))
+
+
+@pytest.fixture
+def restored(name: str) -> Iterator[None]:
+    """Afterwards the host serves what converge.yml says, and that is one change at most."""
+    yield
+    stats, output = playbook(name)
+    assert stats["failures"] == 0, output
+
+
+def test_a_request_reaches_the_live_slot(curl: Curl) -> None:
+    answer = curl("https://shop.test/a%2Fb?q=1&q=%20", "-H", "X-Forwarded-For: 6.6.6.6", "-H", "Forwarded: for=6.6.6.6")
+    assert answer.status.startswith("HTTP/2 200")
+    assert answer.asked["port"] == 21000
+    assert answer.asked["path"] == "/a%2Fb?q=1&q=%20"
+    headers = answer.asked["headers"]
+    assert headers["Host"] == headers["X-Forwarded-Host"] == "shop.test"
+    assert headers["X-Forwarded-Proto"] == "https"
+    assert "6.6.6.6" not in json.dumps(headers)
+    assert headers["X-Forwarded-For"] == headers["X-Real-IP"]
+    assert "Connection" not in headers
+
+
+@pytest.mark.parametrize("site", ["https://blog.test/", "https://log.test/"])
+def test_all_domains_are_served_where_asked_for(curl: Curl, site: str) -> None:
+    assert curl(site).asked["port"] == 21001
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://shop.test/a?b=c", "https://shop.test/a?b=c"),
+        ("http://www.shop.test/a", "https://www.shop.test/a"),
+        ("https://www.shop.test/a?b=c", "https://shop.test/a?b=c"),
+        ("http://log.test/", "https://log.test/"),
+    ],
+)
+def test_redirects(curl: Curl, url: str, target: str) -> None:
+    answer = curl(url, "-X", "POST", "-d", "x=1")
+    assert " 308" in answer.status
+    assert answer.headers["location"] == target
+
+
+def test_headers(curl: Curl) -> None:
+    answer = curl("https://shop.test/")
+    assert answer.headers["strict-transport-security"] == "max-age=63072000"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "strict-origin-when-cross-origin"
+    assert answer.headers["x-frame-options"] == "deny", "the site's own value, and not the app's"
+    assert answer.headers["x-motto"] == 'say "hi"'
+    assert not {"permissions-policy", "x-powered-by"} & set(answer.headers)
+    assert answer.headers["server"] == "nginx"
+    too_large = curl("https://shop.test/", "-d", "x" * 3000)
+    assert " 413" in too_large.status
+    assert too_large.headers["x-frame-options"] == "deny", "errors carry them too"
+
+
+def test_gzip(curl: Curl) -> None:
+    answer = curl("https://shop.test/big", "--http1.1")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert "accept-encoding" in answer.headers["vary"]
+    assert len(answer.asked["filling"]) == 4096
+
+
+def test_a_silent_app_is_a_504(curl: Curl) -> None:
+    assert " 504" in curl("https://blog.test/slow").status
+
+
+def test_strangers_get_nothing(curl: Curl) -> None:
+    assert curl("http://stranger.test/").code in (52, 56)
+    assert curl("-k", "https://stranger.test/").code == 35
+    assert " 421" in curl("https://shop.test/", "-H", "Host: stranger.test").status
+
+
+def test_acme_challenges_are_answered_by_every_port_80_server(host: Any, curl: Curl) -> None:
+    folder = "/var/lib/quayside/acme/.well-known/acme-challenge"
+    host.check_output(f"mkdir -p {folder} && echo proof > {folder}/token")
+    for domain in ("shop.test", "www.shop.test", "stranger.test"):
+        assert curl(f"http://{domain}/.well-known/acme-challenge/token").body == "proof\n"
+        assert " 404" in curl(f"http://{domain}/.well-known/acme-challenge/other").status
+    host.check_output(f"rm {folder}/token")
+
+
+@pytest.mark.parametrize(("version", "accepted"), [("1_1", False), ("1_2", True), ("1_3", True)])
+def test_tls_versions(outside: Any, address_of: Callable[[str], str], name: str, version: str, accepted: bool) -> None:
+    ciphers = "" if version == "1_3" else "-cipher ALL@SECLEVEL=0"
+    command = (
+        f"openssl s_client -connect {address_of(name)}:443 -servername shop.test -tls{version} {ciphers} </dev/null"
+    )
+    result = outside.run(command)
+    assert (result.rc == 0) is accepted, result.stdout
+
+
+def test_the_hybrid_key_exchange_is_offered_where_openssl_knows_it(host: Any, name: str) -> None:
+    text = host.file("/etc/nginx/quayside/http.conf").content_string
+    assert ("X25519MLKEM768" in text) is (name == "debian13")
+
+
+def test_a_websocket_passes(outside: Any, address_of: Callable[[str], str], name: str) -> None:
+    request = (
+        r"GET /ws HTTP/1.1\r\nHost: shop.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        r"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n\r\n"
+    )
+    answer = outside.run(
+        f"(printf '{request}'; sleep 0.5; echo hello; sleep 0.5) | "
+        f"openssl s_client -quiet -connect {address_of(name)}:443 -servername shop.test 2>/dev/null"
+    ).stdout
+    assert "101 Switching Protocols" in answer
+    assert answer.endswith("hello\n")
+
+
+def nginx_processes(host: Any) -> str:
+    return str(host.check_output("pgrep nginx | sort"))
+
+
+def test_the_flag_switches_the_slot_without_a_reload(host: Any, curl: Curl) -> None:
+    processes = nginx_processes(host)
+    host.check_output(f"mkdir -p $(dirname {FLAG}) && touch {FLAG}")
+    assert curl("https://shop.test/").asked["port"] == 21010
+    host.check_output(f"rm {FLAG}")
+    assert curl("https://shop.test/").asked["port"] == 21000
+    assert nginx_processes(host) == processes
+
+
+def test_the_log_is_json_without_the_query(host: Any, curl: Curl) -> None:
+    curl("https://shop.test/logged?token=sentinel", "-H", "Referer: https://x.test/?token=sentinel", "-A", 'a "b" \\')
+    time.sleep(0.2)
+    log = host.file("/var/log/nginx/shop.access.log").content_string
+    assert "sentinel" not in log
+    entry = json.loads(log.splitlines()[-1])
+    assert (entry["path"], entry["status"], entry["slot"]) == ("/logged", "200", "shop_blue")
+    assert entry["agent"] == 'a "b" \\'
+
+
+def test_only_the_web_ports_are_open(
+    open_ports: Callable[..., list[int]], address_of: Callable[[str], str], name: str
+) -> None:
+    assert open_ports(address_of(name)) == [22, 80, 443]
+
+
+def test_the_running_nginx_serves_the_revision_of_its_files(host: Any) -> None:
+    answer = host.check_output(
+        "python3 -c 'import urllib.request as r; print(r.urlopen(\"http://127.0.0.1:20080/revision\").read().decode())'"
+    ).strip()
+    assert answer in host.file("/etc/nginx/quayside/revision.conf").content_string
+    assert host.service("nginx").is_enabled
+
+
+@pytest.mark.parametrize(
+    ("site", "words"),
+    [
+        (
+            {"body_limit": "many"},
+            '"client_max_body_size" directive invalid value in /etc/nginx/quayside/sites/bad.conf:',
+        ),
+        ({"certificate": "/absent.pem"}, "cannot load certificate"),
+        ({"domains": ["shop.test"]}, "domain shop.test is declared by two servers"),
+    ],
+    ids=["bad value", "no certificate", "domain taken"],
+)
+def test_a_broken_site_changes_nothing(host: Any, name: str, curl: Curl, site: dict[str, Any], words: str) -> None:
+    before = host.check_output("find /etc/nginx -type f -exec sha256sum {} + | sort")
+    processes = nginx_processes(host)
+    broken = SITES[1] | {"name": "bad", "domains": ["bad.test"]} | site
+    stats, output = playbook(name, nginx_sites=[*SITES, broken])
+    assert (stats["failures"], stats["changed"]) == (1, 0)
+    assert words in output, output
+    assert host.check_output("find /etc/nginx -type f -exec sha256sum {} + | sort") == before
+    assert nginx_processes(host) == processes
+    assert curl("https://shop.test/").asked["port"] == 21000
+
+
+def test_a_site_that_is_no_longer_declared_goes_and_others_stay(
+    host: Any, name: str, curl: Curl, restored: None
+) -> None:
+    foreign = "/etc/nginx/conf.d/foreign.conf"
+    host.check_output(f"echo 'server {{ listen 8081; return 204; }}' > {foreign}")
+    try:
+        stats, output = playbook(name, nginx_sites=SITES[:1])
+        assert (stats["failures"], stats["changed"]) == (0, 1), output
+        assert curl("https://blog.test/").code == 35
+        assert curl("http://blog.test/").code in (52, 56)
+        assert curl("https://shop.test/").asked["port"] == 21000
+        assert not host.file("/etc/nginx/quayside/sites/my-blog.conf").exists
+        assert (
+            " 204"
+            in curl(
+                "http://shop.test:8081/", "--resolve", f"shop.test:8081:{host.interface('eth0').addresses[0]}"
+            ).status
+        )
+    finally:
+        host.check_output(f"rm {foreign}")
+
+
+def test_a_reload_that_takes_no_effect_is_undone(host: Any, name: str, curl: Curl) -> None:
+    """nginx -t passes and systemctl reload returns 0 where a port is in use, and the old configuration stays."""
+    host.check_output("systemd-run --unit=squatter python3 -m http.server 20081")
+    before = host.check_output("find /etc/nginx -type f -exec sha256sum {} + | sort")
+    time.sleep(0.5)
+    foreign = SITES[1] | {"name": "bad", "domains": ["bad.test"]}
+    try:
+        host.check_output("echo 'server { listen 20081; }' > /etc/nginx/conf.d/late.conf")
+        stats, output = playbook(name, nginx_sites=[*SITES, foreign])
+        assert (stats["failures"], stats["changed"]) == (1, 0)
+        assert "bind() to 0.0.0.0:20081 failed (98: Address already in use)" in output, output
+    finally:
+        host.check_output("rm /etc/nginx/conf.d/late.conf; systemctl stop squatter")
+    assert host.check_output("find /etc/nginx -type f -exec sha256sum {} + | sort") == before
+    assert curl("https://shop.test/").asked["port"] == 21000
+
+
+def test_a_stopped_nginx_is_started_again(host: Any, name: str, curl: Curl) -> None:
+    host.check_output("systemctl disable --now nginx")
+    stats, output = playbook(name)
+    assert (stats["failures"], stats["changed"]) == (0, 1), output
+    assert host.service("nginx").is_enabled
+    assert curl("https://shop.test/").asked["port"] == 21000
+
+
+def test_a_taken_port_is_refused_before_anything_changes(host: Any, name: str, curl: Curl) -> None:
+    host.check_output("systemctl stop nginx && systemd-run --unit=squatter python3 -m http.server 80")
+    time.sleep(0.5)
+    try:
+        stats, output = playbook(name, nginx_sites=[])
+        assert (stats["failures"], stats["changed"]) == (1, 0)
+        assert "port 80: python3 (pid " in output
+        assert "stop it with 'systemctl disable --now squatter.service'" in output
+    finally:
+        host.check_output("systemctl stop squatter; systemctl start nginx")
+    assert curl("https://shop.test/").asked["port"] == 21000
