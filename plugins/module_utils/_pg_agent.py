@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ._pg_config import PATH, Config, Database, on_calendar, to_json
+from ._pg_config import PATH, Config, Database, from_json, on_calendar, to_json
+from ._pg_repository import BackupError
 
 LIBRARY = "/usr/local/lib/quayside/quayside_backup"
 COMMAND = "/usr/local/bin/quayside-backup"
@@ -157,14 +158,23 @@ def plan(config: Config, files: Iterable[File], found: Found) -> Plan:
     )
 
 
+def _old_shown(file: File, old: str) -> str:
+    if file.path == PATH:
+        try:
+            return to_json(from_json(old), redacted=True)
+        except BackupError:
+            return "(not shown)\n"
+    return old if file.shown is None else "(not shown)\n"
+
+
 def show(decided: Plan, found: Found) -> tuple[str, str]:
-    """Before and after for a diff."""
+    """Before and after for a diff; settings in which only a password changed look the same in both."""
     before, after = "", ""
     for file in decided.write:
         old = found.files.get(file.path)
         after += f"{file.path} {file.mode:04o}\n{file.text if file.shown is None else file.shown}"
         if old is not None:
-            before += f"{file.path} {old[1]:04o}\n{old[0] if file.shown is None else '(not shown)'}"
+            before += f"{file.path} {old[1]:04o}\n{_old_shown(file, old[0])}"
     before += "".join(f"{path}\n" for path in decided.remove)
     after += "".join(f"{timer} started\n" for timer in decided.start)
     return before, after

@@ -1,0 +1,112 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.quayside.web.plugins.module_utils import _pg_agent
+from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
+    COMMAND,
+    LIBRARY,
+    SOURCES,
+    UNITS,
+    Config,
+    Found,
+    desired_files,
+    plan,
+    show,
+)
+from ansible_collections.quayside.web.plugins.module_utils._pg_config import PATH, Database
+
+SECRET = "s3ntinel"
+TIMER = "quayside-backup@ledger.timer"
+CONFIG = Config("/backups", (Database("ledger", f"postgresql://u:{SECRET}@h/d"),))
+FILES = desired_files(CONFIG, {"_pg_cli.py": "print()\n"}, 300)
+THERE = {file.path: (file.text, file.mode) for file in FILES}
+FINE = Found(THERE, frozenset({TIMER}), 0o700)
+
+
+def text(path: str) -> str:
+    return THERE[path][0]
+
+
+def test_a_bare_host_gets_everything() -> None:
+    decided = plan(CONFIG, FILES, Found({}))
+    assert decided.write == tuple(FILES)
+    assert decided.start == (TIMER,)
+    assert decided.make_root and decided.reload and decided.changed and not decided.stop
+
+
+def test_nothing_to_do() -> None:
+    decided = plan(CONFIG, FILES, FINE)
+    assert not decided.changed and not decided.reload
+    assert show(decided, FINE) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "found", "restarted"),
+    [
+        (PATH, ("{}", 0o600), False),
+        (PATH, (text(PATH), 0o644), False),
+        (f"{UNITS}/{TIMER}", ("old", 0o644), True),
+        (f"{LIBRARY}/_pg_cli.py", ("old", 0o644), False),
+    ],
+)
+def test_one_difference(path: str, found: tuple[str, int], restarted: bool) -> None:
+    decided = plan(CONFIG, FILES, Found({**THERE, path: found}, FINE.running_timers, 0o700))
+    assert [file.path for file in decided.write] == [path]
+    assert decided.start == ((TIMER,) if restarted else ())
+    assert decided.reload is path.startswith(UNITS)
+
+
+@pytest.mark.parametrize(
+    ("found", "start", "make_root"),
+    [(Found(THERE, frozenset(), 0o700), (TIMER,), False), (Found(THERE, frozenset({TIMER}), 0o755), (), True)],
+)
+def test_timer_not_running_or_root_open(found: Found, start: tuple[str, ...], make_root: bool) -> None:
+    decided = plan(CONFIG, FILES, found)
+    assert (decided.start, decided.make_root, decided.write) == (start, make_root, ())
+    assert decided.changed
+
+
+def test_what_is_no_longer_declared_goes() -> None:
+    stale = {f"{UNITS}/quayside-backup@shop.timer": ("x", 0o644), f"{LIBRARY}/_old.py": ("x", 0o644)}
+    decided = plan(CONFIG, FILES, Found({**THERE, **stale}, FINE.running_timers, 0o700))
+    assert decided.remove == tuple(sorted(stale))
+    assert decided.stop == ("quayside-backup@shop.timer",)
+    assert decided.write == () and decided.reload and decided.changed
+
+
+@pytest.mark.parametrize("before", [{}, {PATH: (text(PATH).replace("ledger", "shop"), 0o600)}, {PATH: ("junk", 0o600)}])
+def test_a_diff_never_shows_a_password(before: dict[str, tuple[str, int]]) -> None:
+    found = Found(before)
+    assert SECRET not in "".join(show(plan(CONFIG, FILES, found), found))
+
+
+def test_only_the_settings_are_secret() -> None:
+    assert [path for path, (content, _mode) in THERE.items() if SECRET in content] == [PATH]
+    assert THERE[PATH][1] == 0o600 and THERE[COMMAND][1] == 0o755
+
+
+def test_units() -> None:
+    timer, service = text(f"{UNITS}/{TIMER}"), text(f"{UNITS}/quayside-backup@.service")
+    for line in ("OnCalendar=*-*-* 03:00:00", "Persistent=true", "RandomizedDelaySec=300"):
+        assert line in timer.splitlines()
+    for line in ("ReadWritePaths=/backups", "UMask=0077", "ProtectSystem=strict"):
+        assert line in service.splitlines()
+
+
+def test_the_program_on_the_host_is_complete_and_needs_only_the_standard_library() -> None:
+    folder = Path(str(_pg_agent.__file__)).parent
+    for source in SOURCES:
+        for node in ast.walk(ast.parse((folder / source).read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert f"{node.module}.py" in SOURCES, f"{source} needs {node.module}, which is not in SOURCES"
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
+                outside = [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]
+                assert not outside, f"{source} needs {outside}"
