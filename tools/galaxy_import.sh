@@ -35,5 +35,5 @@ cd .cache/dist
 start=$SECONDS
 output=$(python -m galaxy_importer.main quayside-web-*.tar.gz 2>&1) && result=ok || result=FAIL
 ! grep -qE '^(WARNING|ERROR)' <<<"$output" || result=FAIL
-printf '%-5s %-34s %3ss\n' "$result" galaxy-importer $((SECONDS - start))
+printf '%-5s %-38s %3ss\n' "$result" galaxy-importer $((SECONDS - start))
 [ "$result" = ok ] || { grep -v '^Loading' <<<"$output" && exit 1; }

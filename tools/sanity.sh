@@ -34,15 +34,19 @@ quietly() { # label, command…: its output only when it fails
   shift
   log=$(mktemp)
   if "$@" >"$log" 2>&1; then
-    printf 'ok    %-34s %3ss  %s\n' "$label" $((SECONDS - start)) "$(grep -oE '[0-9]+ (passed|skipped)' "$log" | paste -sd' ' || true)"
+    printf 'ok    %-38s %3ss  %s\n' "$label" $((SECONDS - start)) "$(grep -oE '[0-9]+ (passed|skipped)' "$log" | paste -sd' ' || true)"
   else
-    printf 'FAIL  %-34s %3ss\n' "$label" $((SECONDS - start))
+    printf 'FAIL  %-38s %3ss\n' "$label" $((SECONDS - start))
     grep -vE '^(WARNING: Using locale|Collecting|  Downloading|Looking in|Processing|Installing|Successfully)' "$log" || true
     failed=1
   fi
   rm -f "$log"
 }
 
+# By their names and from elsewhere, as an AWX job or a user of the installed collection runs them.
+mapfile -t playbooks < <(basename --suffix .yml playbooks/*.yml | sed 's/^/quayside.web./')
+quietly "playbooks of the installed collection" env --chdir / ANSIBLE_COLLECTIONS_PATH="${artifact%/ansible_collections/*}" \
+  ansible-playbook --inventory localhost, --syntax-check "${playbooks[@]}"
 quietly "ansible-test sanity ($version)" ansible-test sanity --python "$version"
 quietly "ansible-test units ($version)" ansible-test units --python "$version"
 # The hosts' Python differs from the controller's: wherever another one is installed, what runs on hosts must load in it.

@@ -32,8 +32,10 @@ def load(path: Path) -> Any:
 
 
 def specs(role: Path) -> dict[str, Any]:
-    content: dict[str, Any] = load(role / "meta/argument_specs.yml")["argument_specs"]
-    return content
+    content = load(role / "meta/argument_specs.yml")
+    assert content, f"{role.name}: no meta/argument_specs.yml"
+    found: dict[str, Any] = content["argument_specs"]
+    return found
 
 
 def options(role: Path) -> dict[str, Any]:
