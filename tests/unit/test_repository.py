@@ -26,7 +26,7 @@ GPL = "GNU General Public License v3.0+"
 #: A checkout must build anywhere: behind mirrors, and on nobody's machine in particular.
 LEAKS = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(?:org|com)|deb\.debian\.org|security\.debian\.org|crates\.io|"
-    r"proxy\.golang\.org|(?<![\w.~-])/(?:work|root)/(?!\*)|\.pyenv\b"
+    r"proxy\.golang\.org|(?<![\w.~-])/work/(?!\*)|\.pyenv\b"
 )
 #: ruff and mypy report a needless coded exception; nothing watches over the other kinds.
 SILENCERS = re.compile(
