@@ -207,15 +207,16 @@ def problems(apps: object) -> list[str]:
 
 
 def normal(apps: object) -> list[dict[str, Any]]:
-    """Return the apps with every default filled in.
+    """Return the apps with every default filled in. No apps are no mistake here: roles are usable without the list.
 
     Raises:
         AppError: something in the list is not accepted.
     """
+    if apps == []:
+        return []
     found = problems(apps)
-    if found:
+    if found or not isinstance(apps, list):
         raise AppError(" ".join(found))
-    assert isinstance(apps, list)
     return [APP.normal(app) for app in apps]
 
 

@@ -57,7 +57,8 @@ def probe_http(
     """GET `url` once and return the answer, not judged yet: `ok` means that there is one. Never raises for the network.
 
     `connect_to` sends the request to that address while the URL's own name stays in Host, SNI and the certificate
-    check. `verify=False` accepts any certificate. Redirects are not followed. A session keeps its connections from one try to the next.
+    check. `verify=False` accepts any certificate. Redirects are not followed. A session keeps its connections from one
+    try to the next.
     """
     parts = urlsplit(url)
     target = redacted(url)

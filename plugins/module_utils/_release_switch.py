@@ -133,9 +133,10 @@ class Switch:
     def _undo(self, flipped: bool) -> None:
         if flipped:
             self.host.flip(other_slot(self.plan.slot))
-        names = self._names(self.wanted)
-        self.host.remove(names)
-        self.host.finish(self.manifest, "failed", self.steps)
+        self.host.remove(self._names(self.wanted))
+        # A release that has been live stays a good one to go back to, even if it does not start today.
+        if self.manifest.result != "live":
+            self.host.finish(self.manifest, "failed", self.steps)
 
     def _aftermath(self) -> str:
         name = self.host.name

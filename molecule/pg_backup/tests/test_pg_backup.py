@@ -1,0 +1,231 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+
+"""The host backs itself up by a timer, proves what it has, and gives nothing away."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = "/var/backups/quayside"
+SECRET = "s3ntinel"
+SCENARIO = Path(__file__).resolve().parents[1]
+COUNTS = (
+    "SELECT (SELECT count(*) FROM account) || ' ' || (SELECT count(*) FROM entry) || ' ' || "
+    "(SELECT sum(sum) FROM balance) || ' ' || (SELECT last_value FROM entry_id_seq)"
+)
+
+
+def backups(host: Any, name: str = "ledger") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(host.check_output("quayside-backup list --json %s", name))
+    return found
+
+
+def back_up(host: Any) -> dict[str, Any]:
+    host.check_output("systemctl start quayside-backup@ledger.service")
+    return backups(host)[-1]
+
+
+def sql(host: Any, command: str, database: str = "ledger") -> str:
+    psql = "runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -d %s -c %s"
+    return str(host.check_output(psql, database, command)).strip()
+
+
+def hidden(host: Any, name: str = "ledger") -> list[str]:
+    """What an unfinished run may leave, apart from the lock."""
+    entries = host.check_output("ls -A %s", f"{ROOT}/{name}").split()
+    return [entry for entry in entries if entry.startswith(".") and entry != ".lock"]
+
+
+def playbook(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
+    return subprocess.run(
+        ["ansible-playbook", f"--inventory={inventory}", *arguments, str(SCENARIO / name)],
+        env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def locked_table(host: Any) -> Iterator[Callable[[], None]]:
+    """A migration that holds a table, so that a dump waits in the middle."""
+    host.check_output(
+        "systemd-run --quiet --unit=holder --collect -- runuser -u postgres -- psql -Xq -d ledger"
+        " -c 'BEGIN' -c 'LOCK TABLE entry' -c 'SELECT pg_sleep(300)'"
+    )
+    wait_until(host, "runuser -u postgres -- psql -XAtc \"SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
+        " AND granted AND locktype = 'relation'\" ledger | grep -q 1")  # fmt: skip
+    yield lambda: host.check_output(
+        "runuser -u postgres -- psql -Xqc %s",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(300)%'"
+        " AND pid <> pg_backend_pid()",
+    )
+    host.run("systemctl stop holder")
+
+
+def wait_until(host: Any, command: str) -> None:
+    host.check_output("timeout 30 sh -c %s", f"until {command}; do sleep 0.1; done")
+
+
+def test_the_timer_fires_at_three_and_catches_up(host: Any) -> None:
+    timer = host.check_output("systemctl cat quayside-backup@ledger.timer").splitlines()
+    assert "OnCalendar=*-*-* 03:00:00" in timer
+    assert "Persistent=true" in timer
+    assert host.check_output("systemctl is-active quayside-backup@ledger.timer") == "active"
+    assert host.check_output("systemctl is-enabled quayside-backup@ledger.timer") == "enabled"
+    assert "03:0" in host.check_output("systemctl list-timers --no-pager quayside-backup@ledger.timer")
+    assert "OnCalendar=Sun 04:00" in host.check_output("systemctl cat quayside-backup@denied.timer")
+
+
+def test_a_backup_restores_with_every_row(host: Any) -> None:
+    backup = back_up(host)
+    assert backup["verified"] and backup["tables"] == 2
+    dump = f"{ROOT}/ledger/{backup['id']}/dump.pgc"
+    assert host.check_output("sha256sum %s", dump).split()[0] == backup["sha256"]
+    sql(host, "CREATE DATABASE scratch", "postgres")
+    try:
+        host.check_output("cat %s | runuser -u postgres -- pg_restore --exit-on-error --dbname=scratch", dump)
+        assert sql(host, COUNTS, "scratch") == sql(host, COUNTS) == "100 20000 200010000 20000"
+    finally:
+        sql(host, "DROP DATABASE scratch", "postgres")
+
+
+def test_a_cut_backup_is_not_trusted(host: Any) -> None:
+    backup = back_up(host)
+    dump = f"{ROOT}/ledger/{backup['id']}/dump.pgc"
+    host.check_output("truncate --size=-1 %s", dump)
+    (cut,) = [found for found in backups(host) if found["id"] == backup["id"]]
+    assert not cut["verified"] and "bytes instead of" in cut["problem"]
+    assert "NOT VERIFIED" in host.check_output("quayside-backup list")
+    host.check_output("rm -r %s", f"{ROOT}/ledger/{backup['id']}")
+
+
+def test_a_flipped_bit_is_found_and_remembered(host: Any) -> None:
+    backup = back_up(host)
+    dump = f"{ROOT}/ledger/{backup['id']}/dump.pgc"
+    assert host.run("quayside-backup verify ledger %s", backup["id"]).rc == 0
+    host.check_output("printf X | dd of=%s bs=1 seek=20000 conv=notrunc status=none", dump)
+    assert host.run("quayside-backup verify ledger %s", backup["id"]).rc == 1
+    (flipped,) = [found for found in backups(host) if found["id"] == backup["id"]]
+    assert not flipped["verified"] and "sha256" in flipped["problem"]
+    after = back_up(host)
+    assert flipped["id"] in {found["id"] for found in backups(host)}, "rotation removed what a person has to look at"
+    assert after["verified"]
+    host.check_output("rm -r %s", f"{ROOT}/ledger/{backup['id']}")
+
+
+def test_rotation_keeps_the_floor(host: Any) -> None:
+    newest = [back_up(host)["id"] for _ in range(4)][-2:]
+    assert [backup["id"] for backup in backups(host)] == newest
+
+
+def test_a_wrong_password_is_said_and_not_shown(host: Any) -> None:
+    assert host.run("systemctl start quayside-backup@denied.service").rc != 0
+    journal = host.check_output("journalctl --unit=quayside-backup@denied.service --no-pager")
+    assert 'password authentication failed for user "ledger"; check the user and the password in its URL' in journal
+    assert "postgresql://ledger:***@127.0.0.1:5432/ledger" in journal
+    assert backups(host, "denied") == []
+
+
+def test_only_root_can_read(host: Any) -> None:
+    back_up(host)
+    for path in (ROOT, "/etc/quayside/backup.json"):
+        assert host.check_output("find %s ! -user root -o -perm /077", path) == ""
+    assert host.file("/etc/quayside/backup.json").mode == 0o600
+
+
+def test_no_secret_in_any_command_line(host: Any, locked_table: Callable[[], None]) -> None:
+    host.check_output("systemctl start --no-block quayside-backup@ledger.service")
+    wait_until(host, "pgrep -x pg_dump")
+    commands = host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    environment = host.check_output("tr '\\0' ' ' < /proc/$(pgrep -x pg_dump | head -1)/environ")
+    assert "--lock-wait-timeout=60000" in commands and "PGPASSFILE=" in environment
+    assert SECRET not in commands + environment
+    locked_table()
+    wait_until(host, "! systemctl is-active --quiet quayside-backup@ledger.service")
+    assert host.run("systemctl is-failed quayside-backup@ledger.service").rc != 0
+
+
+def test_a_run_killed_in_the_middle_leaves_nothing_and_blocks_nothing(
+    host: Any, locked_table: Callable[[], None]
+) -> None:
+    before = backups(host)
+    host.check_output("systemctl start --no-block quayside-backup@ledger.service")
+    wait_until(host, "pgrep -x pg_dump")
+    host.check_output("pkill -KILL --full 'quayside-backup run ledger'")
+    wait_until(host, "! pgrep -x pg_dump")
+    assert backups(host) == before and hidden(host)
+    locked_table()
+    host.run("systemctl reset-failed quayside-backup@ledger.service")
+    assert back_up(host)["verified"]
+    assert hidden(host) == []
+
+
+def test_no_secret_in_the_journal_or_below_var(host: Any) -> None:
+    assert SECRET not in host.check_output("journalctl --no-pager")
+    assert host.run("grep -rlF %s /var/log /var/lib/systemd /tmp /run/systemd", SECRET).stdout == ""
+
+
+def test_the_playbook_takes_the_same_backup_and_shows_no_secret(host: Any) -> None:
+    before = backups(host)
+    run = playbook("run.yml", "-vvv", "--diff", '--extra-vars={"pg_backup_only": ["ledger"]}')
+    assert run.returncode == 0, run.stdout
+    after = backups(host)
+    assert after[-1]["verified"] and after[-1]["id"] > before[-1]["id"]
+    failing = playbook("run.yml", "-vvv")
+    assert failing.returncode != 0 and "password authentication failed" in failing.stdout
+    check = playbook("converge.yml", "-vvv", "--check", "--diff", '--extra-vars={"pg_backup_spread": 7}')
+    assert check.returncode == 0 and "RandomizedDelaySec=7" in check.stdout
+    for output in (run, failing, check):
+        assert SECRET not in output.stdout + output.stderr
+
+
+def test_an_unknown_name_is_refused(host: Any) -> None:
+    run = playbook("run.yml", '--extra-vars={"pg_backup_only": ["shop"]}')
+    assert run.returncode != 0
+    assert "pg_backup_only names shop; the databases with backups are ledger, denied." in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("database", "words"),
+    [
+        ({"url": "mysql://u:s3ntinel@h/d"}, "scheme is mysql"),
+        ({"url": "postgresql://u:s3ntinel@h/d", "schedule": "Blursday"}, "schedule is"),
+        ({"url": "postgresql://u:s3ntinel@h/d", "schedule": "*-02-31"}, "schedule is"),
+        ({"url": "postgresql://u:s3ntinel@h/d", "keep": {"daily": -1}}, "keep.daily is"),
+        ({"url": "postgresql://u:s3ntinel@h/d", "keep": {"hourly": 1}}, "hourly"),
+    ],
+)
+def test_bad_settings_stop_the_run_before_anything_changes(database: dict[str, Any], words: str) -> None:
+    extra = json.dumps({"pg_backup_databases": [{"name": "ledger", **database}]})
+    run = playbook("converge.yml", "-vvv", f"--extra-vars={extra}")
+    assert run.returncode != 0 and words in run.stdout, run.stdout
+    assert "changed=0" in run.stdout and "changed=1" not in run.stdout
+    # -vvv repeats the command line of ansible-playbook nowhere, so the secret can only come from the run.
+    assert SECRET not in run.stdout + run.stderr
+
+
+def test_a_database_that_is_no_longer_declared_loses_its_timer_only(host: Any) -> None:
+    extra = json.dumps({"pg_backup_databases": [{"name": "other", "url": "postgresql://u@h/d"}]})
+    kept = backups(host)
+    try:
+        run = playbook("converge.yml", f"--extra-vars={extra}")
+        assert run.returncode == 0, run.stdout
+        timers = host.check_output("systemctl list-timers --all --no-pager")
+        assert "quayside-backup@other.timer" in timers and "quayside-backup@ledger.timer" not in timers
+        assert backups(host) == kept
+    finally:
+        assert playbook("converge.yml").returncode == 0
+    timers = host.check_output("systemctl list-timers --all --no-pager")
+    assert "quayside-backup@ledger.timer" in timers and "quayside-backup@other.timer" not in timers
+    assert not host.file("/etc/systemd/system/timers.target.wants/quayside-backup@other.timer").exists
