@@ -141,7 +141,9 @@ def test_a_dropped_name_reissues(host: Any, dropped_name: subprocess.CompletedPr
 def test_a_wrong_directory_url_is_told_in_one_sentence(host: Any, wrong_url: subprocess.CompletedProcess[str]) -> None:
     name = name_of(host)
     told = messages(wrong_url)[name]
-    assert told.startswith(f"Certificate 'shop' ({name}.test, www.{name}.test) could not be reissued by https://services")
+    assert told.startswith(
+        f"Certificate 'shop' ({name}.test, www.{name}.test) could not be reissued by https://services"
+    )
     assert "check the directory URL" in told
     assert "\n" not in told
 
@@ -151,8 +153,8 @@ def test_a_name_that_leads_elsewhere_is_told_in_one_sentence(
 ) -> None:
     name = name_of(host)
     told = messages(wrong_name)[name]
-    assert told.startswith(f"Certificate 'stray' (stray.{name}.test) could not be issued by https://services:14000/dir: ")
+    assert told.startswith(
+        f"Certificate 'stray' (stray.{name}.test) could not be issued by https://services:14000/dir: "
+    )
     assert f"stray.{name}.test: " in told
     assert "port 80" in told
-
-
