@@ -47,7 +47,9 @@ def cell(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """A default as YAML on one line."""
+    """A default as YAML on one line; an expression as it is."""
+    if isinstance(value, str) and value.startswith("{{"):
+        return f"`{value}`"
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=100_000, allow_unicode=True)
     return f"`{str(text).strip().removesuffix('...').strip()}`"
 
@@ -93,6 +95,11 @@ def render(role: Path) -> str:
     """The README of the role in this folder."""
     specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]
     main = specs["main"]
+    # An expression that yields dictionaries can only stand in defaults/main.yml: the spec's schema refuses it.
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text()) or {}
+    for name, option in main.get("options", {}).items():
+        if name in defaults:
+            option.setdefault("default", defaults[name])
     example = role / "meta/example.yml"
     lines = [NOTE, "", f"# quayside.web.{role.name}", "", sentences(main.get("short_description")).rstrip(".") + "."]
     lines += paragraphs(main.get("description", []))

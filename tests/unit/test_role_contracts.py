@@ -75,6 +75,10 @@ def test_spec_and_defaults_agree(role: Path) -> None:
     spec = options(role)
     defaults = load(role / "defaults/main.yml") or {}
     documented = {name: option["default"] for name, option in spec.items() if "default" in option}
+    # The spec's schema evaluates a default, which an expression that yields dictionaries doesn't survive: it stands
+    # in defaults/main.yml alone, and the README shows it from there.
+    computed = {name for name, value in defaults.items() if str(value).startswith("{{") and name not in documented}
+    documented |= {name: defaults[name] for name in computed & set(spec)}
     assert sorted(defaults) == sorted(documented), "defaults/main.yml and the spec's options with a default differ"
     # Dumped, because True == 1 in Python and not in YAML.
     different = [name for name in defaults if yaml.safe_dump(defaults[name]) != yaml.safe_dump(documented[name])]
