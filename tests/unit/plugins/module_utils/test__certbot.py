@@ -175,8 +175,8 @@ Ask for help or search for solutions at https://community.letsencrypt.org.
             "port 80",
         ),
         (
-            "Saving debug log to x\nAn unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnectionPool"
-            "(host='acme.test'): Max retries exceeded\nAsk for help",
+            "Saving debug log to x\nAn unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnection"
+            "Pool(host='acme.test'): Max retries exceeded\nAsk for help",
             "Max retries exceeded;",
             "reaches it",
         ),
