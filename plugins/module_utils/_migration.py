@@ -58,6 +58,22 @@ def diff(plan: Plan) -> dict[str, str]:
     return {"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n"}
 
 
+def report(plan: Plan) -> dict[str, Any]:
+    """The plan as the module returns it, before anything was applied."""
+    return {
+        "changed": plan.changed,
+        "before": list(plan.before),
+        "after": list(plan.after),
+        "pending": [step.id for step in plan.pending],
+        "applied": [],
+        "ahead": plan.ahead,
+        "backup_id": None,
+        "lock_wait": 0.0,
+        "duration": 0.0,
+        "diff": diff(plan),
+    }
+
+
 def lock_key(database: str) -> int:
     """The advisory lock's number. Advisory locks are per database, so the name alone makes it unique."""
     digest = hashlib.sha256(f"quayside.web migrate {database}".encode()).digest()
@@ -78,13 +94,21 @@ def milliseconds(duration: str) -> int:
     return value
 
 
-def tool_env(env: Mapping[str, str], *, url: str, url_variable: str, lock_timeout_ms: int) -> dict[str, str]:
-    """The environment of the tool's container: the app's own, the direct URL, and a lock timeout for libpq drivers."""
-    setting = f"-c lock_timeout={lock_timeout_ms}"
+def session_settings(lock_timeout: str, server_version: int) -> str:
+    """libpq options for the tool's sessions, as PGOPTIONS spells them."""
+    settings = {"lock_timeout": str(milliseconds(lock_timeout)), "tcp_keepalives_idle": "30"}
+    if server_version >= 140000:
+        # A statement whose client was killed gives up its locks at once, and not when it is through.
+        settings["client_connection_check_interval"] = "1000"
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
+def tool_env(env: Mapping[str, str], *, url: str, url_variable: str, settings: str) -> dict[str, str]:
+    """The environment of the tool's container: the app's own, the direct URL, and settings for libpq drivers."""
     return {
         **env,
-        url_variable: _url_with_setting(url, setting),
-        "PGOPTIONS": f"{env.get('PGOPTIONS', '')} {setting}".strip(),
+        url_variable: _url_with_settings(url, settings),
+        "PGOPTIONS": f"{env.get('PGOPTIONS', '')} {settings}".strip(),
         "PGAPPNAME": APPLICATION_NAME,
     }
 
@@ -92,7 +116,7 @@ def tool_env(env: Mapping[str, str], *, url: str, url_variable: str, lock_timeou
 def parse_env_file(text: str) -> dict[str, str]:
     """`KEY=value` lines as `docker run --env-file` reads them: no quoting, # only at the start of a line."""
     lines = [line.lstrip() for line in text.splitlines()]
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))  # type: ignore[misc]
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
 def url_warnings(url: str) -> list[str]:
@@ -168,11 +192,11 @@ def explain_connect(text: str, url: DatabaseUrl) -> tuple[str, bool]:
     return f"Database {url.database}: no connection to {url.host}:{url.port} ({first}).", False
 
 
-def _url_with_setting(url: str, setting: str) -> str:
-    """libpq lets `options` in a URL override PGOPTIONS, so a setting must join it there."""
+def _url_with_settings(url: str, settings: str) -> str:
+    """libpq lets `options` in a URL override PGOPTIONS, so the settings must join it there."""
     base, mark, query = url.partition("?")
     pairs = query.split("&") if mark else []
     if not any(pair.startswith("options=") for pair in pairs):
         return url
-    added = quote(f" {setting}", safe="")
+    added = quote(f" {settings}", safe="")
     return base + "?" + "&".join(pair + added if pair.startswith("options=") else pair for pair in pairs)

@@ -73,6 +73,18 @@ class Session:
             reason = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
             raise MigrationError(f"Database {self.url.database}: a query failed ({reason}).") from exc
 
+    @property
+    def server_version(self) -> int:
+        """Such as 150004 for 15.4."""
+        return int(self.connection.server_version)
+
+    def is_empty(self) -> bool:
+        """Whether there is no table yet."""
+        return not self.column(
+            "SELECT 'any' FROM pg_catalog.pg_tables "
+            "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') LIMIT 1"
+        )
+
     def revisions(self, table: str) -> tuple[str, ...]:
         """What Alembic's version table holds; nothing where there is no such table yet."""
         # regclass prints the name quoted and, where needed, with its schema.

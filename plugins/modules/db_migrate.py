@@ -10,8 +10,8 @@ short_description: Bring a database to the schema of an app's image
 version_added: "0.1.0"
 author: ["The quayside.web authors (@quayside)"]
 description:
-  - Compares the revision that a PostgreSQL database is at with the migrations that an image holds, and applies those that
-    are pending in a one-off container of that image.
+  - Compares the revision that a PostgreSQL database is at with the migrations that an image holds, and applies those
+    that are pending in a one-off container of that image.
   - Only one run at a time works on a database, on whatever host, by a session advisory lock. The one that comes second
     finds nothing left to do.
   - Fails before touching anything when the image has several heads, or the database is at a revision that the image
@@ -20,8 +20,8 @@ requirements: ["psycopg2", "docker (the Docker SDK for Python)"]
 attributes:
   check_mode:
     support: full
-    description: Starts a container to list the image's migrations, and changes nothing. On a host where Docker, the image
-      or the database is not there yet, reports that it would migrate.
+    description: Starts a container to list the image's migrations, and changes nothing. On a host where Docker, the
+      image or the database is not there yet, reports that it would migrate.
   diff_mode:
     support: full
     description: Shows the revision before and after, and each migration between them.
@@ -63,9 +63,13 @@ options:
     description: More environment of the container, without secrets.
     type: dict
     default: {}
+  secrets:
+    description: More environment of the container, shown nowhere. It wins over O(env).
+    type: dict
+    default: {}
   env_files:
-    description: Files on the host with more environment, C(KEY=value) lines as for C(docker run --env-file). Their values
-      are masked in the output.
+    description: Files on the host with more environment, C(KEY=value) lines as for C(docker run --env-file). Their
+      values are masked in the output. O(secrets) wins over them.
     type: list
     elements: path
     default: []
@@ -74,8 +78,8 @@ options:
     type: str
     default: alembic_version
   lock_timeout:
-    description: How long a statement may wait for a lock on a table, as V(5s), V(500ms) or V(1min), before the migration
-      fails. Readers of the table queue behind it as long as it waits.
+    description: How long a statement may wait for a lock on a table, as V(5s), V(500ms) or V(1min), before the
+      migration fails. Readers of the table queue behind it as long as it waits.
     type: str
     default: 5s
   timeout:
@@ -83,9 +87,17 @@ options:
     type: float
     default: 600
   allow_ahead:
-    description: Whether to accept a database that is at a revision unknown to the image, as after a rollback of the app.
+    description: Whether to accept a database that is at a revision unknown to the image, as after a rollback of the
+      app. Nothing is applied then.
     type: bool
     default: false
+  backup_root:
+    description: Backup repository on this host. A verified dump goes there first, when something is pending and the
+      database holds any table. No dump is taken without it.
+    type: path
+  backup_name:
+    description: Name of the backup in O(backup_root). The database's name by default.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -105,139 +117,69 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-before: {description: Revisions of the database before., type: list, elements: str, returned: when known}
-after: {description: Revisions of the database after; in check mode those to be expected., type: list, elements: str, returned: when known}
-pending: {description: Migrations that were to be applied., type: list, elements: str, returned: when known}
-applied: {description: Migrations that were applied, read from the database., type: list, elements: str, returned: when known}
-failed_migration: {description: The migration that failed., type: str, returned: on failure where known}
-ahead: {description: Whether the database is ahead of the image., type: bool, returned: when known}
-duration: {description: Seconds that the tool ran., type: float, returned: when known}
-lock_wait: {description: Seconds waited for another run., type: float, returned: when known}
-stdout: {description: Output of the tool., type: str, returned: when it ran}
-stderr: {description: Messages of the tool., type: str, returned: when it ran}
+before:
+  description: Revisions of the database before.
+  type: list
+  elements: str
+  returned: when known
+after:
+  description: Revisions of the database after; in check mode those to be expected.
+  type: list
+  elements: str
+  returned: when known
+pending:
+  description: Migrations that were to be applied, in their order.
+  type: list
+  elements: str
+  returned: when known
+applied:
+  description: Migrations that were applied, as the database itself tells.
+  type: list
+  elements: str
+  returned: when known
+failed_migration:
+  description: The migration that failed, where it is known.
+  type: str
+  returned: on failure
+ahead:
+  description: Whether the database is ahead of the image.
+  type: bool
+  returned: when known
+backup_id:
+  description: The dump that was taken first.
+  type: str
+  returned: when known
+duration:
+  description: Seconds that the tool ran.
+  type: float
+  returned: when known
+lock_wait:
+  description: Seconds waited for another run.
+  type: float
+  returned: when known
+stdout:
+  description: Output of the tool, without secrets.
+  type: str
+  returned: when it ran
+stderr:
+  description: Messages of the tool, without secrets.
+  type: str
+  returned: when it ran
 """
 
 import signal
-import time
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.quayside.web.plugins.module_utils import _alembic, _docker_run, _migration, _pg_session
-from ansible_collections.quayside.web.plugins.module_utils._database_url import DatabaseUrl, DatabaseUrlError, parse
-
-
-class Tool:
-    """The tool in the image: every call is a one-off container."""
-
-    def __init__(self, params: dict[str, Any], url: DatabaseUrl) -> None:
-        files = [_migration.parse_env_file(Path(path).read_text(encoding="utf-8")) for path in params["env_files"]]
-        secrets = {key: value for file in files for key, value in file.items()}
-        given = {key: str(value) for key, value in params["env"].items()}
-        self.params = params
-        self.secrets = [params["url"], url.password, *(value for value in secrets.values() if len(value) > 5)]
-        self.labels = {
-            _migration.ROLE_LABEL: _migration.ROLE,
-            _migration.DATABASE_LABEL: _migration.database_label(url),
-        }
-        self.env = _migration.tool_env(
-            {**given, **secrets},
-            url=params["url"],
-            url_variable=params["url_variable"],
-            lock_timeout_ms=_migration.milliseconds(params["lock_timeout"]),
-        )
-        self.client = _docker_run.connect()
-        self.image = _docker_run.image_id(self.client, params["image"])
-
-    def run(self, arguments: tuple[str, ...], labels: dict[str, str]) -> tuple[int, str, str]:
-        code, stdout, stderr = _docker_run.run_once(
-            self.client,
-            self.image,
-            [*self.params["command"], *arguments],
-            env=self.env,
-            timeout=self.params["timeout"],
-            labels=labels,
-            **{key: self.params[key] for key in ("workdir", "user", "network")},
-        )
-        return code, _migration.mask(stdout, self.secrets), _migration.mask(stderr, self.secrets)
-
-    def tree(self) -> _alembic.Tree:
-        labels = {**self.labels, _migration.ROLE_LABEL: f"{_migration.ROLE}-plan"}
-        code, stdout, stderr = self.run(_alembic.HISTORY, labels)
-        if code != 0:
-            raise _migration.MigrationError(
-                f"`{' '.join(self.params['command'])} history` failed in image {self.params['image']} with exit code "
-                f"{code}: {_migration.last_line(stderr or stdout)}"
-            )
-        return _alembic.parse_history(stdout)
-
-
-def migrate(module: AnsibleModule, tool: Tool, session: _pg_session.Session) -> dict[str, Any]:
-    params = module.params
-    tree = tool.tree()
-
-    def planned() -> _migration.Plan:
-        return _alembic.plan(
-            tree,
-            session.revisions(params["version_table"]),
-            image=params["image"],
-            database=session.url.database,
-            allow_ahead=params["allow_ahead"],
-        )
-
-    plan, lock_wait = planned(), 0.0
-    if plan.changed and not module.check_mode:
-        lock_wait = session.lock(_migration.lock_key(session.url.database), params["timeout"])
-        _docker_run.remove_leftovers(tool.client, tool.labels, now=time.time())
-        session.terminate_leftovers()
-        plan = planned()
-    result = report(plan) | {"lock_wait": round(lock_wait, 2)}
-    if not plan.changed or module.check_mode:
-        return result
-
-    start = time.monotonic()
-    try:
-        code, stdout, stderr = tool.run(_alembic.UPGRADE, tool.labels)
-        why = f"exit code {code}: {_migration.last_line(stderr or stdout)}"
-    except _docker_run.RunTimeout as exc:
-        code, why = 1, str(exc)
-        stdout, stderr = (_migration.mask(text, tool.secrets) for text in (exc.stdout, exc.stderr))
-        session.terminate_leftovers()
-    after = session.revisions(params["version_table"])
-    done = _alembic.applied(tree, plan.before, after)
-    result |= {
-        "changed": bool(done),
-        "after": list(after),
-        "applied": list(done),
-        "duration": round(time.monotonic() - start, 2),
-        "stdout": stdout,
-        "stderr": stderr,
-    }
-    if code != 0 or set(after) != set(plan.after):
-        failed = _alembic.failed_migration(stderr, plan.pending, done)
-        module.fail_json(
-            msg=f"Migration {failed or 'of some step'} of image {params['image']} failed on database "
-            f"{session.url.database}, which is now at {', '.join(after) or 'no revision'}: {why}",
-            **{**result, "failed_migration": failed},
-        )
-    return result
-
-
-def report(plan: _migration.Plan) -> dict[str, Any]:
-    return {
-        "changed": plan.changed,
-        "before": list(plan.before),
-        "after": list(plan.after),
-        "pending": [step.id for step in plan.pending],
-        "applied": [],
-        "ahead": plan.ahead,
-        "duration": 0.0,
-        "diff": _migration.diff(plan),
-    }
+from ansible_collections.quayside.web.plugins.module_utils._database_url import DatabaseUrlError, parse
+from ansible_collections.quayside.web.plugins.module_utils._docker_run import DOCKER_ERROR, RunError
+from ansible_collections.quayside.web.plugins.module_utils._migrate_run import Failed, Request, migrate, read_env_files
+from ansible_collections.quayside.web.plugins.module_utils._migration import MigrationError, milliseconds, url_warnings
+from ansible_collections.quayside.web.plugins.module_utils._pg_session import PSYCOPG2_ERROR, Session, Unreachable
 
 
 def stop(signum: int, _frame: object) -> NoReturn:
-    raise _migration.MigrationError(f"The migration was stopped by signal {signum}.")
+    raise MigrationError(f"The migration was stopped by signal {signum}; run it again to finish it.")
 
 
 def main() -> None:
@@ -252,38 +194,50 @@ def main() -> None:
             "user": {"type": "str"},
             "network": {"type": "str"},
             "env": {"type": "dict", "default": {}},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "env_files": {"type": "list", "elements": "path", "default": []},
             "version_table": {"type": "str", "default": "alembic_version"},
             "lock_timeout": {"type": "str", "default": "5s"},
             "timeout": {"type": "float", "default": 600},
             "allow_ahead": {"type": "bool", "default": False},
+            "backup_root": {"type": "path"},
+            "backup_name": {"type": "str"},
         },
         supports_check_mode=True,
     )
+    params = dict(module.params)
 
-    def unknown(why: str) -> None:
-        """Check mode on a host that is not set up yet is no error; anything else is."""
+    def not_ready(why: str) -> None:
+        """Check mode bears a host that is not set up yet."""
         if not module.check_mode:
             module.fail_json(msg=why)
         module.exit_json(changed=True, msg=f"Would migrate (state unknown: {why})")
 
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, stop)
     try:
-        url = parse(module.params["url"])
-        _migration.milliseconds(module.params["lock_timeout"])
-        for name, missing in (("docker", _docker_run.DOCKER_ERROR), ("psycopg2", _pg_session.PSYCOPG2_ERROR)):
+        url = parse(params["url"])
+        milliseconds(params["lock_timeout"])
+        for name, missing in (("docker", DOCKER_ERROR), ("psycopg2", PSYCOPG2_ERROR)):
             if missing:
-                unknown(f"{name} is not installed yet" if module.check_mode else missing_required_lib(name))
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, stop)
-        for warning in _migration.url_warnings(module.params["url"]):
+                not_ready(f"{name} is not installed yet" if module.check_mode else missing_required_lib(name))
+        for warning in url_warnings(params["url"]):
             module.warn(warning)
-        with _pg_session.Session(url) as session:
-            module.exit_json(**migrate(module, Tool(module.params, url), session))
-    except _pg_session.Unreachable as exc:
-        unknown(str(exc)) if exc.bearable else module.fail_json(msg=str(exc))
-    except (_docker_run.RunError, FileNotFoundError) as exc:
-        unknown(str(exc))
-    except (DatabaseUrlError, _migration.MigrationError, OSError) as exc:
+        del params["tool"]
+        secrets = {**read_env_files(params.pop("env_files")), **params["secrets"]}
+        params["secrets"] = {key: str(value) for key, value in secrets.items()}
+        params["env"] = {key: str(value) for key, value in params["env"].items()}
+        with Session(url) as session:
+            module.exit_json(**migrate(Request(**params), session, check=module.check_mode))
+    except Unreachable as exc:
+        if not exc.bearable:
+            module.fail_json(msg=str(exc))
+        not_ready(str(exc))
+    except (RunError, FileNotFoundError) as exc:
+        not_ready(str(exc))
+    except Failed as exc:
+        module.fail_json(msg=str(exc), **exc.result)
+    except (DatabaseUrlError, MigrationError, OSError) as exc:
         module.fail_json(msg=str(exc))
 
 
