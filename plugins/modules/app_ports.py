@@ -28,7 +28,7 @@ options:
 EXAMPLES = r"""
 - name: Assign ports to two apps
   quayside.web.app_ports:
-    apps: {ledger: , archive: 22000}
+    apps: {ledger: null, archive: 22000}
 """
 
 RETURN = r"""

@@ -22,7 +22,7 @@ requirements:
   - requests (Python package, C(python3-requests) in Debian)
 attributes:
   check_mode: {support: full, description: Reports the plan and changes nothing.}
-  diff_mode: {support: full, description: Shows the settings of both releases, secrets by name only.}
+  diff_mode: {support: full, description: "Shows the settings of both releases, secrets by name only."}
 options:
   name:
     description: The name of the app.

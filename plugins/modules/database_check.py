@@ -15,7 +15,7 @@ description:
   - Changes nothing. Where C(psycopg2) is not on the host yet, it only checks that the server's port answers; the
     result then says so in RV(logged_in).
 attributes:
-  check_mode: {support: full, description: Changes nothing, so it does the same.}
+  check_mode: {support: full, description: "Changes nothing, so it does the same."}
   diff_mode: {support: none, description: Changes nothing.}
 options:
   databases:

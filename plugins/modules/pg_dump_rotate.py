@@ -21,8 +21,10 @@ author:
 attributes:
   check_mode:
     support: full
+    description: Reports what would be removed and removes nothing.
   diff_mode:
     support: full
+    description: Shows the backups before and after.
 options:
   name:
     description: Folder of the backups below O(root).
