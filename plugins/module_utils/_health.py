@@ -220,6 +220,27 @@ def parse_status(value: Any) -> frozenset[int]:
     return numbers
 
 
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port from `host:port` or `[::1]:port`."""
+    host, colon, port = text.strip().rpartition(":")
+    bare = host.strip("[]")
+    if not colon or not bare or (":" in bare and host == bare) or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"the address is {text!r}, expected host:port with a port from 1 to 65535")
+    return bare, int(port)
+
+
+def parse_url(text: str) -> str:
+    """The URL itself, if a probe can use it."""
+    parts = urlsplit(text.strip())
+    try:
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        usable = False
+    if not usable:
+        raise ValueError(f"url is {redacted(text)!r}, expected http:// or https:// and a host")
+    return text.strip()
+
+
 def failure(target: str, exc: BaseException, *, timeout: float, latency_ms: float, address: str = "") -> Attempt:
     """The attempt that ended in this exception, with its cause told apart. `address` is what was connected to."""
     kind, text = explain(exc, timeout=timeout, address=address or _address(target))
