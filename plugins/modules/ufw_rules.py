@@ -16,7 +16,7 @@ description:
 author: ["The quayside.web authors (@quayside)"]
 attributes:
   check_mode:
-    description: Can run in check mode and report what would change without changing it.
+    description: Reports what would change without changing it.
     support: full
   diff_mode:
     description: Returns what changes as a diff.
@@ -61,7 +61,7 @@ options:
     elements: int
     default: []
   undo_timeout:
-    description: After how many seconds an unconfirmed change is undone. With V(0) no timer is armed.
+    description: After how many seconds an unconfirmed change is undone; never with V(0).
     type: int
     default: 120
 """
@@ -70,8 +70,7 @@ EXAMPLES = r"""
 - name: Allow the web and one network to PostgreSQL
   quayside.web.ufw_rules:
     rules:
-      - {port: 80}
-      - {port: 443}
+      - port: 80
       - {port: 5432, from: 10.0.0.0/8, comment: database}
 """
 
@@ -81,24 +80,20 @@ added:
   returned: success
   type: list
   elements: str
-  sample: ["allow 80/tcp"]
 undeclared:
   description: Rules that ufw has and that nobody declared. They are left alone.
   returned: success
   type: list
   elements: str
-  sample: ["allow 8080/tcp"]
 ssh_ports:
   description: The ports that were taken for SSH.
   returned: success
   type: list
   elements: int
-  sample: [22]
 undo_unit:
   description: The timer to stop over a new connection; empty when none is armed.
   returned: success
   type: str
-  sample: quayside-ufw-undo.timer
 """
 
 import os
@@ -139,16 +134,14 @@ def connection_ports() -> set[int]:
             pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
         except (OSError, ValueError, IndexError):
             return set()
-        found = re.search(r"(?:^|\x00)SSH_CONNECTION=([^\x00]*)", environment)
-        if found:
+        if found := re.search(r"(?:^|\x00)SSH_CONNECTION=([^\x00]*)", environment):
             return _ufw.port_of_connection(found.group(1))
     return set()
 
 
 def find_ssh_ports(module: AnsibleModule) -> set[int]:
-    found = {int(port) for port in module.params["ssh_ports"]} | connection_ports()
-    found |= _ufw.ports_of_sshd_config(output(module, "sshd", "-T"))
-    return found | _ufw.ports_of_listeners(output(module, "ss", "-Hltnp"))
+    found = {*module.params["ssh_ports"], *_ufw.ports_of_sshd_config(output(module, "sshd", "-T"))}
+    return found | connection_ports() | _ufw.ports_of_listeners(output(module, "ss", "-Hltnp"))
 
 
 def read_live(module: AnsibleModule) -> dict[int, tuple[str, ...]]:
@@ -227,7 +220,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    policies = {"incoming": module.params["incoming"], "outgoing": module.params["outgoing"]}
+    policies = {way: module.params[way] for way in ("incoming", "outgoing")}
     ssh_ports = find_ssh_ports(module)
     try:
         rules = _ufw.wanted_rules(module.params["rules"], ssh_ports)
