@@ -66,6 +66,8 @@ def sentence(listener: Listener, wanted_by: str) -> str:
     who = f"{listener.process} (pid {listener.pid})" if listener.process else "a process that only root can see"
     if listener.unit:
         fix = f"stop it with 'systemctl disable --now {listener.unit}'"
+    elif listener.pid == 1:
+        fix = "stop the socket unit that 'systemctl list-sockets' shows for it"
     elif listener.pid:
         fix = f"stop process {listener.pid}"
     else:

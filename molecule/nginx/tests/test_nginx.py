@@ -82,7 +82,6 @@ def playbook(name: str, **variables: Any) -> tuple[dict[str, int], str]:
         env={
             **os.environ,
             "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            "ANSIBLE_CALLBACKS_ENABLED": "",
             "ANSIBLE_FORCE_COLOR": "false",
             "ANSIBLE_NOCOLOR": "true",
         },
@@ -91,7 +90,7 @@ def playbook(name: str, **variables: Any) -> tuple[dict[str, int], str]:
         check=False,
         timeout=120,
     )
-    report = json.loads(run.stdout[run.stdout.index("{\n") :])
+    report = json.JSONDecoder().raw_decode(run.stdout, run.stdout.index("{\n"))[0]
     messages = [task["hosts"][name].get("msg", "") for play in report["plays"] for task in play["tasks"]]
     return report["stats"][name], "\n".join(map(str, messages))
 
@@ -199,7 +198,7 @@ def test_a_websocket_passes(outside: Any, address_of: Callable[[str], str], name
     )
     answer = outside.run(
         f"(printf '{request}'; sleep 0.5; echo hello; sleep 0.5) | "
-        f"openssl s_client -quiet -connect {address_of(name)}:443 -servername shop.test 2>/dev/null"
+        f"timeout 3 openssl s_client -quiet -connect {address_of(name)}:443 -servername shop.test 2>/dev/null"
     ).stdout
     assert "101 Switching Protocols" in answer
     assert answer.endswith("hello\n")

@@ -73,6 +73,7 @@ def test_an_intruder_is_named_once_per_port() -> None:
                 "systemctl disable --now apache2.service",
             ],
         ),
+        (Listener("::", 80, "systemd", 1), ["systemd (pid 1) listens", "stop the socket unit that"]),
         (Listener("::", 443, "caddy", 9), ["caddy (pid 9) listens on [::]:443", "stop process 9"]),
         (Listener("127.0.0.1", 80), ["a process that only root can see", "ss -ltnp sport = :80"]),
     ],
