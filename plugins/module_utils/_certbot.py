@@ -180,8 +180,12 @@ def explain_failure(step: Step, source: Source, said: str) -> str:
 def _last_word(said: str) -> str:
     _, _, after = said.rpartition("An unexpected error occurred:")
     lines = [line.strip() for line in (after or said).splitlines()]
-    told = [line for line in lines if line and not line.startswith(BOILERPLATE)]
-    return " ".join(told[0].split()) if told else "certbot gave no reason"
+    told = [" ".join(line.split()) for line in lines if line and not line.startswith(BOILERPLATE)]
+    if not told:
+        return "certbot gave no reason"
+    # Of what the HTTP library wraps around the cause, only the cause is of use.
+    cause = re.search(r"\(Caused by .*(?:object at \w+>: |\d, ['\"])(.+?)['\"]\)+$", told[0])
+    return cause.group(1) if cause else re.sub(r"^[\w.]+(?:Error|Exception): ", "", told[0])
 
 
 def _fix(source: Source, said: str, is_about_names: bool) -> str:
@@ -196,6 +200,6 @@ def _fix(source: Source, said: str, is_about_names: bool) -> str:
         return "name the CA that signed that server's own certificate as the CA file"
     if re.search(r"rateLimited|too many", said, re.IGNORECASE):
         return "wait as long as it says, and try with the staging directory URL meanwhile"
-    if re.search(r"ConnectionError|Max retries|ConnectTimeout|ReadTimeout|NameResolution", said):
+    if re.search(r"ConnectionError|Connection refused|Max retries|Timeout|NameResolution", said):
         return "check the directory URL and that this host reaches it"
     return "check the directory URL, and see /var/log/letsencrypt/letsencrypt.log on the host"

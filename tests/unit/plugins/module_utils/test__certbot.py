@@ -176,14 +176,28 @@ Ask for help or search for solutions at https://community.letsencrypt.org.
         ),
         (
             "Saving debug log to x\nAn unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnection"
-            "Pool(host='acme.test'): Max retries exceeded\nAsk for help",
-            "Max retries exceeded;",
+            "Pool(host='acme.test', port=443): Max retries exceeded with url: /dir (Caused by NewConnectionError("
+            "'<urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new connection: [Errno -2] "
+            "Name or service not known'))\nAsk for help",
+            "/dir: Failed to establish a new connection: [Errno -2] Name or service not known;",
             "reaches it",
         ),
         (
-            "An unexpected error occurred:\nrequests.exceptions.SSLError: [SSL: CERTIFICATE_VERIFY_FAILED] failed",
-            "SSLError",
+            "An unexpected error occurred:\nrequests.exceptions.SSLError: HTTPSConnectionPool(host='acme.test'): "
+            "Max retries exceeded with url: /dir (Caused by SSLError(SSLCertVerificationError(1, '[SSL: "
+            "CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer (_ssl.c:992)')))",
+            "unable to get local issuer (_ssl.c:992);",
             "CA file",
+        ),
+        (
+            "An unexpected error occurred:\nValueError: Requesting acme.test/dir: Connection refused\n",
+            "/dir: Requesting acme.test/dir: Connection refused;",
+            "reaches it",
+        ),
+        (
+            "An unexpected error occurred:\nacme.errors.ClientError: <Response [404]>\n",
+            "<Response [404]>;",
+            "check the",
         ),
         (
             "An unexpected error occurred:\nError creating new order :: too many certificates already issued\n",
