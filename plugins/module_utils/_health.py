@@ -282,7 +282,7 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
 def _reason(exc: BaseException) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         return getattr(exc, "verify_message", "") or str(exc)
-    if isinstance(exc, ssl.SSLError) and exc.reason:
+    if isinstance(exc, ssl.SSLError) and getattr(exc, "reason", None):  # unset where Python code raised it
         return exc.reason.replace("_", " ").lower()
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
 
