@@ -44,6 +44,7 @@ _SERVICE_UNIT = """\
 Description=Verified PostgreSQL backup of %i
 Wants=network-online.target
 After=network-online.target postgresql.service docker.service
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
