@@ -84,7 +84,7 @@ start_docker() {
     ! docker_answers || return 0
     if [ -d /run/systemd/system ]; then
         systemctl is-active -q docker || as_root systemctl start docker
-    elif ! pgrep -x dockerd >/dev/null; then
+    elif ! grep -qsx dockerd /proc/[0-9]*/comm; then
         echo "starting dockerd"
         as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &'
     fi

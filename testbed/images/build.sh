@@ -53,6 +53,11 @@ recipe_hash() {
     } | sha256sum | cut -c1-12
 }
 
+# mmdebstrap needs no root where users may have namespaces of their own.
+bootstrap() {
+    mmdebstrap "$@" || { [ "$(id -u)" != 0 ] && sudo mmdebstrap "$@"; }
+}
+
 make_base() {
     local release=$1 tag=$2 context archive
     if timeout 120 docker pull -q "debian:$release-slim" >/dev/null 2>&1; then
@@ -63,14 +68,14 @@ make_base() {
         return
     fi
     # The outer machine's CA bundle goes in: behind a network that re-signs TLS, pip and npm need it; elsewhere it changes nothing.
-    archive=$(mktemp --suffix=.tar)
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv \
+    archive=$(mktemp -d)/base.tar
+    bootstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --customize-hook="upload $ca_bundle $ca_bundle" \
         "$release" "$archive" &&
         docker import -c 'ENV LANG=C.UTF-8' -c 'CMD ["/bin/sh"]' "$archive" "$tag" >/dev/null &&
-        rm "$archive"
+        rm -r "${archive%/*}"
 }
 
 build() {
