@@ -139,7 +139,7 @@ def _differences(certificate: Certificate, lineage: Lineage, source: Source, now
 
 def parse_lineage(renewal: str, x509: str) -> Lineage:
     """Read certbot's renewal/<name>.conf and `openssl x509 -noout -ext subjectAltName -enddate`."""
-    head, _, webroot_map = renewal.partition("[[webroot_map]]")
+    head, _separator, webroot_map = renewal.partition("[[webroot_map]]")
     values = dict(re.findall(r"^(\w+)\s*=\s*(.*?)\s*$", head, re.MULTILINE))
     mapped = re.findall(r"^\S+\s*=\s*(.*?)\s*$", webroot_map, re.MULTILINE)
     listed = [path.strip() for path in values.get("webroot_path", "").split(",") if path.strip()]
@@ -178,7 +178,7 @@ def explain_failure(step: Step, source: Source, said: str) -> str:
 
 
 def _last_word(said: str) -> str:
-    _, _, after = said.rpartition("An unexpected error occurred:")
+    _before, _separator, after = said.rpartition("An unexpected error occurred:")
     lines = [line.strip() for line in (after or said).splitlines()]
     told = [" ".join(line.split()) for line in lines if line and not line.startswith(BOILERPLATE)]
     if not told:

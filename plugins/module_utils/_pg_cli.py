@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 all went well, 1 something failed, 2 wrong usage."""
     args = _parser().parse_args(argv)
     # So that a stop from systemd or a person removes the unfinished folder.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    signal.signal(signal.SIGTERM, _stop)
     try:
         config = _read_config(args.config)
         status: int = args.command(args, config)
@@ -138,18 +138,23 @@ def _describe(name: str, backup: Backup) -> dict[str, Any]:
     }
 
 
+def _stop(_number: int, _frame: object) -> None:
+    raise SystemExit(143)
+
+
 def _log(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
 
 def _print_json(data: object) -> None:
-    print(json.dumps(data, indent=2))
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n")
 
 
 def _age(age: timedelta) -> str:

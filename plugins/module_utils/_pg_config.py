@@ -94,7 +94,7 @@ def _parse_database(entry: Mapping[str, Any]) -> Database:
         )
     except BackupError as error:
         raise BackupError(f"Backup of {name}: {error}") from None
-    _ = database.parsed_url
+    _checked = database.parsed_url
     return database
 
 

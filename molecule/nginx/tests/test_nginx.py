@@ -60,7 +60,7 @@ def curl(machine: Any, name: str, outside: Any, address_of: Callable[[str], str]
     def ask(*args: str) -> Answer:
         words = " ".join("'" + arg.replace("'", "'\\''") + "'" for arg in args)
         result = outside.run(f"curl -sS -i --compressed --max-time 10 --cacert /tmp/{name}.pem {resolve} {words}")
-        head, _, body = result.stdout.replace("\r", "").partition("\n\n")
+        head, _separator, body = result.stdout.replace("\r", "").partition("\n\n")
         status, *lines = head.split("\n")
         headers = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
         return Answer(result.rc, status, headers, body)

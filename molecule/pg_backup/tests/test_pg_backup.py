@@ -137,7 +137,7 @@ def test_a_flipped_bit_is_found_and_remembered(host: Any) -> None:
 
 
 def test_rotation_keeps_the_floor(host: Any) -> None:
-    newest = [back_up(host)["id"] for _ in range(4)][-2:]
+    newest = [back_up(host)["id"] for _time in range(4)][-2:]
     assert [backup["id"] for backup in backups(host)] == newest
 
 

@@ -95,7 +95,7 @@ def test_a_name_is_probed_through_an_address(http_port: int) -> None:
 def test_tls_is_verified_for_the_name_and_not_for_the_address(https_port: int, certificate: Path) -> None:
     there = ("127.0.0.1", https_port)
     with new_session() as session:
-        for _ in range(2):
+        for _time in range(2):
             good = probe_http("https://app.example/", session=session, ca_path=str(certificate), connect_to=there)
             assert (good.ok, json.loads(good.body)["host"]) == (True, "app.example")
         other = probe_http("https://other.example/", session=session, ca_path=str(certificate), connect_to=there)

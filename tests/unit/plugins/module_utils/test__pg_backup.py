@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -30,7 +31,7 @@ out=
 for argument; do case "$argument" in --file=*) out=${argument#--file=} ;; esac; done
 { echo "$tool $*"; env; } >> "$here/calls"
 [ -n "$PGPASSFILE" ] && [ -r "$PGPASSFILE" ] && cat "$PGPASSFILE" >> "$here/passwords"
-[ -e "$here/$tool.sleep" ] && { echo part > "${out:-/dev/null}"; sleep 60; }
+[ -e "$here/$tool.sleep" ] && { echo $$ > "$here/pid"; echo part > "${out:-/dev/null}"; exec sleep 60; }
 [ -e "$here/$tool.fail" ] && { [ -n "$out" ] && echo part > "$out"; cat "$here/$tool.fail" >&2; exit 1; }
 super=$(cat "$here/superuser" 2>/dev/null || echo false)
 case "$tool" in
@@ -145,10 +146,18 @@ def test_a_root_that_cannot_be_written(clients: Path, tmp_path: Path) -> None:
 def test_two_runs_at_once(clients: Path, root: str) -> None:
     take(root, "ledger", URL, Options())
     with (Path(root) / "ledger/.lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_SH)
         with pytest.raises(BackupError, match="Another run works on the backups of ledger"):
             take(root, "ledger", URL, Options(wait=0))
     assert len(visible(root)) == 1
+
+
+def wait_for_death(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(FileNotFoundError):
+        while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+            assert time.monotonic() < deadline, "the dump outlived its run"
+            time.sleep(0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -168,6 +177,7 @@ def test_a_killed_run_leaves_no_backup_and_the_next_one_sweeps(clients: Path, ro
         time.sleep(0.02)
     child.send_signal(number)
     child.wait(10)
+    wait_for_death(int((clients / "pid").read_text()))
     assert load(root, "ledger") == []
     assert bool(visible(root)) is (number == signal.SIGKILL)
     (clients / "pg_dump.sleep").unlink()
@@ -194,7 +204,7 @@ def test_a_sound_backup_stays_verified(clients: Path, root: str) -> None:
 
 
 def test_rotation_applies_its_plan(clients: Path, root: str) -> None:
-    ids = [take(root, "ledger", URL, Options()).id for _ in range(4)]
+    ids = [take(root, "ledger", URL, Options()).id for _time in range(4)]
     decided = rotate(root, "ledger", Keep(1, 0, 0, 0), 2)
     assert decided.removed == (ids[1], ids[0])
     assert visible(root) == ids[2:]
