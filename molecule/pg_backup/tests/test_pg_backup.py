@@ -70,8 +70,11 @@ def locked_table(host: Any) -> Iterator[Callable[[], None]]:
         "systemd-run --quiet --unit=holder --collect -- runuser -u postgres -- psql -Xq -d ledger"
         " -c 'BEGIN' -c 'LOCK TABLE entry' -c 'SELECT pg_sleep(300)'"
     )
-    wait_until(host, "runuser -u postgres -- psql -XAtc \"SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
-        " AND granted AND locktype = 'relation'\" ledger | grep -q 1")  # fmt: skip
+    wait_until(
+        host,
+        "runuser -u postgres -- psql -XAtc \"SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
+        " AND granted AND locktype = 'relation'\" ledger | grep -q 1",
+    )
 
     def release() -> None:
         # A server process goes on sleeping when only its client is stopped.
