@@ -80,8 +80,6 @@ EXAMPLES = r"""
       - name: ledger
         url: "{{ ledger_database_url }}"
         schedule: "02:30"
-        keep:
-          daily: 14
 """
 
 RETURN = r"""
@@ -96,13 +94,11 @@ removed:
   returned: success
   type: list
   elements: str
-  sample: [/etc/systemd/system/quayside-backup@old.timer]
 started:
   description: Timers that were enabled and started.
   returned: success
   type: list
   elements: str
-  sample: [quayside-backup@ledger.timer]
 """
 
 import pkgutil
@@ -134,11 +130,8 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
 
 def own_sources() -> dict[str, str]:
     """This collection's backup code, as it travelled here with the module."""
-    sources = {"__init__.py": ""}
-    for name in SOURCES:
-        data = pkgutil.get_data(cli.__name__.rpartition(".")[0], name)
-        sources[name] = (data or b"").decode("utf-8")
-    return sources
+    package = cli.__name__.rpartition(".")[0]
+    return {"__init__.py": "", **{name: (pkgutil.get_data(package, name) or b"").decode() for name in SOURCES}}
 
 
 def find(module: AnsibleModule, config: Config, paths: list[str]) -> Found:
