@@ -18,19 +18,20 @@ import testinfra
 
 
 @dataclass(frozen=True)
-class CheckRun:
-    """What `ansible-playbook --check --diff` said of the converged hosts."""
+class PlaybookRun:
+    """What ansible-playbook said of the hosts."""
 
     output: str
     stats: dict[str, dict[str, int]]
     changed: list[str]  # "host: task"
     failed: list[str]
+    messages: dict[str, str]  # by host, what its last failed task said
 
 
-def _check_run(output: str) -> CheckRun:
+def _read_report(output: str) -> PlaybookRun:
     # Other callbacks may print around it.
     report, _end = json.JSONDecoder().raw_decode(output, output.index("{\n"))
-    changed, failed = [], []
+    changed, failed, messages = [], [], {}
     for play in report["plays"]:
         for task in play["tasks"]:
             for host, result in task["hosts"].items():
@@ -39,7 +40,8 @@ def _check_run(output: str) -> CheckRun:
                     changed.append(f"{entry}: {json.dumps(result.get('diff', ''))[:500]}")
                 if result.get("failed") or result.get("unreachable"):
                     failed.append(f"{entry}: {result.get('msg', '')}")
-    return CheckRun(output, report["stats"], changed, failed)
+                    messages[host] = str(result.get("msg", ""))
+    return PlaybookRun(output, report["stats"], changed, failed, messages)
 
 
 @pytest.fixture(scope="session")
@@ -54,17 +56,14 @@ def converge_playbook() -> Path:
     return Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"
 
 
-@pytest.fixture(scope="session")
-def check_run(converge_playbook: Path) -> CheckRun:
-    """The scenario's playbook, run with --check --diff on the converged hosts."""
+def _run_playbook(playbook: Path, *arguments: str) -> PlaybookRun:
     run = subprocess.run(
         [
             "ansible-playbook",
-            "--check",
-            "--diff",
             f"--inventory={Path(os.environ['MOLECULE_EPHEMERAL_DIRECTORY']) / 'inventory'}",
             "--skip-tags=molecule-notest,notest",
-            str(converge_playbook),
+            *arguments,
+            str(playbook),
         ],
         env={
             **os.environ,
@@ -78,8 +77,20 @@ def check_run(converge_playbook: Path) -> CheckRun:
         timeout=600,
     )
     if "{\n" not in run.stdout:
-        pytest.fail(f"ansible-playbook --check could not run:\n{run.stdout}{run.stderr}", pytrace=False)
-    return _check_run(run.stdout)
+        pytest.fail(f"ansible-playbook could not run:\n{run.stdout}{run.stderr}", pytrace=False)
+    return _read_report(run.stdout)
+
+
+@pytest.fixture(scope="session")
+def check_run(converge_playbook: Path) -> PlaybookRun:
+    """The scenario's playbook, run with --check --diff on the converged hosts."""
+    return _run_playbook(converge_playbook, "--check", "--diff")
+
+
+@pytest.fixture(scope="session")
+def converge_with(converge_playbook: Path) -> Callable[..., PlaybookRun]:
+    """The scenario's playbook, run again with other variables: `converge_with(docker_source="docker").messages`."""
+    return lambda **variables: _run_playbook(converge_playbook, "--extra-vars", json.dumps(variables))
 
 
 @pytest.fixture(scope="session")

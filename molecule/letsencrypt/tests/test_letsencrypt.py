@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,17 +17,7 @@ import pytest
 testinfra_hosts = ["ansible://web"]
 
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
 LIVE = "/etc/letsencrypt/live/shop"
-
-
-def converge(**variables: Any) -> subprocess.CompletedProcess[str]:
-    """The scenario's playbook with other variables, on all hosts at once."""
-    argv = ["ansible-playbook", f"--inventory={INVENTORY}", str(SCENARIO / "converge.yml"), "--extra-vars"]
-    environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_FORCE_COLOR": "false"}
-    return subprocess.run(
-        [*argv, json.dumps(variables)], env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
 
 
 def with_names(*names: str) -> dict[str, Any]:
@@ -54,33 +42,25 @@ def served_serial(host: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def served_with_more(container: Callable[[str], Any]) -> dict[str, set[str]]:
+def served_with_more(container: Callable[[str], Any], converge_with: Callable[..., Any]) -> dict[str, set[str]]:
     """The names that the hosts served while they had one more; it is taken away again."""
-    more = converge(**with_names("", "www.", "more."))
-    assert more.returncode == 0, more.stdout
+    assert converge_with(**with_names("", "www.", "more.")).failed == []
     time.sleep(1)
     served = {name: names_in(container(name), SERVED) for name in ("debian12", "debian13")}
-    back = converge(**with_names("", "www."))
-    assert back.returncode == 0, back.stdout
+    assert converge_with(**with_names("", "www.")).failed == []
     time.sleep(1)
     return served
 
 
 @pytest.fixture(scope="module")
-def wrong_url() -> subprocess.CompletedProcess[str]:
-    return converge(letsencrypt_directory_url="https://services:14000/nothing")
+def wrong_url(converge_with: Callable[..., Any]) -> dict[str, str]:
+    return dict(converge_with(letsencrypt_directory_url="https://services:14000/nothing").messages)
 
 
 @pytest.fixture(scope="module")
-def wrong_name() -> subprocess.CompletedProcess[str]:
-    return converge(letsencrypt_certificates=[{"name": "stray", "domains": ["stray.{{ inventory_hostname }}.test"]}])
-
-
-def messages(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """What each host's task failed with."""
-    report, _end = json.JSONDecoder().raw_decode(run.stdout, run.stdout.index("{\n"))
-    results = [result for play in report["plays"] for task in play["tasks"] for result in task["hosts"].items()]
-    return {host: str(result["msg"]) for host, result in results if result.get("failed")}
+def wrong_name(converge_with: Callable[..., Any]) -> dict[str, str]:
+    stray = {"name": "stray", "domains": ["stray.{{ inventory_hostname }}.test"]}
+    return dict(converge_with(letsencrypt_certificates=[stray]).messages)
 
 
 def test_the_certificate_is_for_the_names_and_ecdsa(host: Any) -> None:
@@ -136,9 +116,9 @@ def test_added_and_dropped_names_are_served(host: Any, served_with_more: dict[st
     assert names_in(host, SERVED) == {f"{name}.test", f"www.{name}.test"}
 
 
-def test_a_wrong_directory_url_is_told_in_one_sentence(host: Any, wrong_url: subprocess.CompletedProcess[str]) -> None:
+def test_a_wrong_directory_url_is_told_in_one_sentence(host: Any, wrong_url: dict[str, str]) -> None:
     name = name_of(host)
-    told = messages(wrong_url)[name]
+    told = wrong_url[name]
     assert told.startswith(
         f"Certificate 'shop' ({name}.test, www.{name}.test) could not be reissued by https://services"
     )
@@ -146,11 +126,9 @@ def test_a_wrong_directory_url_is_told_in_one_sentence(host: Any, wrong_url: sub
     assert "\n" not in told
 
 
-def test_a_name_that_leads_elsewhere_is_told_in_one_sentence(
-    host: Any, wrong_name: subprocess.CompletedProcess[str]
-) -> None:
+def test_a_name_that_leads_elsewhere_is_told_in_one_sentence(host: Any, wrong_name: dict[str, str]) -> None:
     name = name_of(host)
-    told = messages(wrong_name)[name]
+    told = wrong_name[name]
     assert told.startswith(
         f"Certificate 'stray' (stray.{name}.test) could not be issued by https://services:14000/dir: "
     )
