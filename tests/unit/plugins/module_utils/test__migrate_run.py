@@ -29,7 +29,7 @@ class Stage:
         self.current: tuple[str, ...] = ("a1",)
         self.others_apply: tuple[str, ...] = ()
         self.outcome = (0, "", "")
-        self.failure: Exception | None = None
+        self.failures: list[Exception] = []
         self.applies: tuple[str, ...] = ("b2",)
         self.empty = False
         self.log: list[str] = []
@@ -47,8 +47,8 @@ class Stage:
         self.env = options["env"]
         if tuple(command[1:]) == HISTORY:
             return 0, HISTORY_OUTPUT, ""
-        if self.failure:
-            raise self.failure
+        for failure in self.failures:
+            raise failure
         self.current = self.applies or self.current
         return self.outcome
 
@@ -139,7 +139,7 @@ def test_a_failure_tells_the_true_state_and_no_secret(stage: Stage) -> None:
 
 
 def test_a_timeout_ends_the_sessions_before_it_reads_again(stage: Stage) -> None:
-    stage.failure = RunTimeout("`alembic upgrade heads` was killed after 5 s", "", "at Secret-1")
+    stage.failures = [RunTimeout("`alembic upgrade heads` was killed after 5 s", "", "at Secret-1")]
     with pytest.raises(Failed, match="was killed after 5 s") as caught:
         migrate(asked(), stage, check=False)
     assert stage.log[-1] == "sessions"
