@@ -57,8 +57,10 @@ class Probe:
     async def reachable(self) -> bool:
         if self._question is None or self._question.done():
             self._question = asyncio.create_task(self._ask())
-        done, _ = await asyncio.wait({self._question}, timeout=self._patience)
-        return bool(done) and self._question.result()
+        # Another caller may ask anew as soon as this question is answered.
+        question = self._question
+        done, _ = await asyncio.wait({question}, timeout=self._patience)
+        return bool(done) and question.result()
 
     async def close(self) -> None:
         if self._question is not None:
