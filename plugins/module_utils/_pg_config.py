@@ -76,9 +76,9 @@ def parse_config(data: Mapping[str, Any]) -> Config:
     )
 
 
-def check_seconds(key: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 86400:
-        raise BackupError(f"{key} is {str(value)[:30]!r}; a whole number of seconds from 1 to 86400 is accepted.")
+def check_seconds(key: str, value: object, least: int = 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 86400:
+        raise BackupError(f"{key} is {str(value)[:30]!r}; a whole number of seconds from {least} to 86400 is accepted.")
     return value
 
 

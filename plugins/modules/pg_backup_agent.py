@@ -121,6 +121,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import (
     Config,
+    check_seconds,
     is_clock,
     parse_config,
     schedule_error,
@@ -222,7 +223,8 @@ def main() -> None:
     )
     try:
         config = parse_config(module.params)
-        files = desired_files(config, own_sources(), module.params["spread"])
+        spread = check_seconds("spread", module.params["spread"], least=0)
+        files = desired_files(config, own_sources(), spread)
         check_calendars(module, config)
         found = find(module, config, [file.path for file in files])
         decided = plan(config, files, found)

@@ -207,6 +207,7 @@ def test_the_playbook_takes_the_same_backup_and_shows_no_secret(host: Any) -> No
         ("run.yml", {}, False, 'password authentication failed for user "ledger"'),
         ("run.yml", {"pg_backup_only": ["shop"]}, False, "pg_backup_only names shop; the databases with backups are"),
         ("converge.yml", {"pg_backup_spread": 7}, True, "RandomizedDelaySec=7"),
+        ("converge.yml", {"pg_backup_spread": -1}, False, "spread is '-1'"),
         ("converge.yml", settings(url="mysql://u:s3ntinel@h/d"), False, "scheme is mysql"),
         ("converge.yml", settings(schedule="Blursday"), False, "schedule is 'Blursday'"),
         ("converge.yml", settings(schedule="*-02-31"), False, "schedule is '*-02-31'"),
