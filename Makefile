@@ -16,7 +16,7 @@ demo: ## bare hosts to live HTTPS apps; ends with a curl command to paste
 	@$(run) testbed/demo.sh
 
 demo-deploy: ## deploy the next version of the demo's first app, without dropping a request
-	@$(run) ansible-playbook deploy.yml -i inventories/demo -e app=ledger -e version=1.1.0
+	@$(run) ansible-playbook deploy.yml -i inventories/demo -e app=ledger -e ledger_version=1.1.0
 
 demo-shell: ## a root shell on the demo's web host
 	@$(run) docker exec -it quayside-demo-web bash
