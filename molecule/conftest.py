@@ -135,17 +135,21 @@ def outside(network: str, here: Any) -> Iterator[Any]:
 
 
 _PROBE = """
-import concurrent.futures, socket, sys
-def answers(port):
-    try:
-        socket.create_connection((sys.argv[1], port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-first, last = int(sys.argv[2]), int(sys.argv[3])
-with concurrent.futures.ThreadPoolExecutor(512) as pool:
-    ports = range(first, last + 1)
-    print(*[port for port, open_ in zip(ports, pool.map(answers, ports)) if open_])
+import asyncio, sys
+async def answers(port, turn):
+    async with turn:
+        try:
+            _reader, writer = await asyncio.wait_for(asyncio.open_connection(sys.argv[1], port), 1)
+        except (OSError, asyncio.TimeoutError):
+            return False
+        writer.close()
+        return True
+async def main(ports):
+    # A firewall that drops lets each try run into its timeout: hence so many at once.
+    turn = asyncio.Semaphore(1500)
+    found = await asyncio.gather(*(answers(port, turn) for port in ports))
+    print(*[port for port, open_ in zip(ports, found) if open_])
+asyncio.run(main(range(int(sys.argv[2]), int(sys.argv[3]) + 1)))
 """
 
 

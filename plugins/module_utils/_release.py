@@ -205,8 +205,14 @@ def _converged(
 
 
 def previous(manifests: Iterable[Manifest], live_release: str) -> Manifest | None:
-    """Return the newest release that has been live before the live one."""
-    candidates = [m for m in manifests if m.result == "live" and m.release < live_release]
+    """Return the newest release that has been live and is older than the live one, and not the same under another id."""
+    recorded = {manifest.release: manifest for manifest in manifests}
+    live = recorded.get(live_release)
+    candidates = [
+        m
+        for m in recorded.values()
+        if m.result == "live" and m.release < live_release and not (live and m.fingerprint == live.fingerprint)
+    ]
     return max(candidates, key=lambda m: m.release, default=None)
 
 

@@ -133,7 +133,8 @@ def test_no_plan_removes_what_has_the_traffic(live_slot: str) -> None:
 
 
 def manifest(day: int, result: str = "live", image: str = "") -> Manifest:
-    return Manifest(f"202601{day:02}T000000Z-aaaaaaaa", "ledger", "ledger:1", image or f"sha256:{day}", "x", result)
+    image = image or f"sha256:{day}"
+    return Manifest(f"202601{day:02}T000000Z-aaaaaaaa", "ledger", "ledger:1", image, f"mark of {image}", result)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,7 @@ def test_prune(manifests: list[Manifest], live: int, keep: int, gone: list[int],
     [
         ([manifest(1), manifest(2)], 2, 1),
         ([manifest(1), manifest(2, "failed"), manifest(3)], 3, 1),
+        ([manifest(1), manifest(2, image="same"), manifest(3, image="same")], 3, 1),
         ([manifest(1), manifest(2)], 1, None),
         ([], 1, None),
     ],
