@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.quayside.web.plugins.module_utils import _apps
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-ROWS = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", README, re.MULTILINE))
+ROWS = dict(re.findall(r"^\| `(\w+)` \|([^|]*)\|", README, re.MULTILINE))
 
 
 def test_the_table_has_the_accepted_keys_and_no_others() -> None:

@@ -356,6 +356,11 @@ BAD = [
         id="no such database server",
     ),
     pytest.param(
+        {"version": "9.9.9"},
+        ['image "172.30.8.30:5000/ledger:9.9.9": the registry has none by that name and tag'],
+        id="missing image",
+    ),
+    pytest.param(
         {
             "quayside_apps": [
                 {
