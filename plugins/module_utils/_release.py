@@ -205,7 +205,7 @@ def _converged(
 
 
 def previous(manifests: Iterable[Manifest], live_release: str) -> Manifest | None:
-    """Return the newest release that has been live and is older than the live one, and not the same under another id."""
+    """Return the newest release before the live one that has been live and is not the same under another id."""
     recorded = {manifest.release: manifest for manifest in manifests}
     live = recorded.get(live_release)
     candidates = [
