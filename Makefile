@@ -49,7 +49,7 @@ test-faults: images ## kill and break things in the middle of deploys
 	@$(run) pytest -v tests/faults
 
 bench: images ## measure: medians as a table and as JSON
-	@$(run) bench/run.sh
+	@$(run) bench/run.py
 
 clean: demo-down ## remove the demo and everything below .cache
 	@rm -rf .cache

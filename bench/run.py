@@ -1,0 +1,423 @@
+#!/usr/bin/env python3
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+
+"""Measure what users wait for: bare host to live app, nothing to do, a deploy, a rollback.
+
+Hosts, certificate authority and database are the testbed's, in an inventory of their own; each bare host is a new
+container, and making it is not in the time. Every run pays for its own SSH connection. The medians go to the screen
+as a table, everything to .cache/bench/<date>.json. Slowness is no failure: only what does not work ends with an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+INVENTORY = ROOT / "bench/inventory"
+KEYS = ROOT / ".cache/testbed/bench"
+WEB, DB = "quayside-bench-web", "quayside-bench-db"
+ADDRESS, REGISTRY, PUSHED_TO = "172.30.6.10", "172.30.6.30:5000", "127.0.0.1:5006"
+DOMAINS = ("ledger.bench.test", "www.ledger.bench.test")
+HEALTH_SECONDS = 60
+CHOICES = ("live", "noop", "deploy", "rollback")
+
+#: What issue 2 asks for, in seconds; for "ratio" site.yml against baseline.sh.
+GOALS = {"ratio": 1.5, "noop": 15.0, "deploy": 6.0}
+TITLES = {
+    "baseline": "bare host to live app, baseline.sh",
+    "site": "bare host to live app, site.yml",
+    "noop": "site.yml with nothing to do",
+    "deploy": "deploy.yml of a new version",
+    "rollback": "rollback.yml to the release before",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measured run."""
+
+    seconds: float
+    tasks: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each task, or of each step of baseline.sh."""
+    steps: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the steps inside the module app_release."""
+    load: float = 0.0
+    """The machine's load average when the run began: others disturb."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    median: float
+    low: float
+    high: float
+    count: int
+    goal: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        if self.goal is None:
+            return ""
+        return "good" if self.median <= self.goal else "too slow"
+
+
+class BenchError(Exception):
+    """Something does not work; the text says what."""
+
+
+# Pure: from output to figures
+
+
+def task_seconds(output: str) -> dict[str, float]:
+    """Return the seconds of each task from the list that ansible.posix.profile_tasks prints at the end."""
+    found: dict[str, float] = {}
+    for name, seconds in re.findall(r"^(\S.*?) -{2,} *([0-9.]+)s$", output, re.MULTILINE):
+        short = name.rpartition(" : ")[2]
+        found[short] = round(found.get(short, 0.0) + float(seconds), 2)
+    return found
+
+
+def changed_count(output: str) -> int:
+    """Return the sum of `changed=` over the hosts of a play recap."""
+    return sum(map(int, re.findall(r"\bchanged=(\d+)", output)))
+
+
+def script_seconds(output: str) -> dict[str, float]:
+    """Return the seconds of each step from baseline.sh's lines `@ <time> <step>`."""
+    marks = [(float(at), name) for at, name in re.findall(r"^@ ([0-9.]+) (\S+)$", output, re.MULTILINE)]
+    return {name: round(end - at, 2) for (at, name), (end, _) in zip(marks, marks[1:])}
+
+
+def medians(samples: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each key over the samples that have it, the largest first."""
+    columns: dict[str, list[float]] = {}
+    for sample in samples:
+        for name, seconds in sample.items():
+            columns.setdefault(name, []).append(seconds)
+    found = {name: round(statistics.median(values), 3) for name, values in columns.items()}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def rows(samples: Mapping[str, Sequence[Sample]]) -> list[Row]:
+    """Return the lines of the table, the ratio of site.yml to baseline.sh after the two."""
+    table = []
+    for name, title in TITLES.items():
+        seconds = [sample.seconds for sample in samples.get(name, ())]
+        if seconds:
+            table.append(
+                Row(title, statistics.median(seconds), min(seconds), max(seconds), len(seconds), GOALS.get(name))
+            )
+        pairs = [(site.seconds, base.seconds) for site, base in zip(samples["site"], samples["baseline"])]
+        if name == "site" and pairs:
+            ratios = [site / base for site, base in pairs]
+            middle = statistics.median(s for s, _ in pairs) / statistics.median(b for _, b in pairs)
+            table.append(
+                Row("ratio site.yml / baseline.sh", middle, min(ratios), max(ratios), len(pairs), GOALS["ratio"])
+            )
+    return table
+
+
+def table(lines: Sequence[Row]) -> str:
+    """Return the lines as a markdown table."""
+    text = ["| what | median | min-max | n | goal | verdict |", "|---|---:|---:|---:|---:|---|"]
+    for row in lines:
+        unit = "" if row.name.startswith("ratio") else " s"
+        goal = "" if row.goal is None else f"{row.goal:g}{unit}"
+        figures = f"{row.median:.2f}{unit} | {row.low:.2f}-{row.high:.2f}"
+        text.append(f"| {row.name} | {figures} | {row.count} | {goal} | {row.verdict} |")
+    return "\n".join(text)
+
+
+def profile(title: str, figures: Mapping[str, float], least: float) -> str:
+    """Return one line with the largest figures."""
+    shown = [f"{name} {seconds:.2f}" for name, seconds in figures.items() if seconds >= least]
+    return f"{title}: {', '.join(shown)}"
+
+
+# Running things
+
+
+def run(argv: Sequence[str], **options: Any) -> str:
+    """Run a command and return its output.
+
+    Raises:
+        BenchError: it failed.
+    """
+    done = subprocess.run(
+        argv, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options
+    )
+    if done.returncode:
+        raise BenchError(f"{' '.join(argv)}: exit code {done.returncode}\n{done.stdout[-6000:]}")
+    return str(done.stdout)
+
+
+def playbook(name: str, *arguments: str) -> str:
+    """Run a playbook on the bench's inventory, over an SSH connection of its own."""
+    with tempfile.TemporaryDirectory(prefix="qsb") as sockets:
+        environment = {
+            **os.environ,
+            "ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks",
+            "PROFILE_TASKS_TASK_OUTPUT_LIMIT": "all",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets,
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORCE_COLOR": "0",
+        }
+        try:
+            return run(["ansible-playbook", name, "-i", str(INVENTORY), *arguments], env=environment)
+        finally:
+            for path in Path(sockets).iterdir():
+                subprocess.run(
+                    ["ssh", "-o", f"ControlPath={path}", "-O", "exit", ADDRESS], capture_output=True, check=False
+                )
+
+
+def healthy() -> bool:
+    """Whether the app answers over HTTPS with a certificate of the ACME root."""
+    context = ssl.create_default_context(cafile=str(KEYS / "acme-root.pem"))
+    request = f"GET /health HTTP/1.1\r\nHost: {DOMAINS[0]}\r\nConnection: close\r\n\r\n"
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((ADDRESS, 443), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=DOMAINS[0]) as stream,
+    ):
+        stream.sendall(request.encode())
+        return stream.recv(64).startswith(b"HTTP/1.1 200")
+    return False
+
+
+def measure(action: Callable[[], str], parse: Callable[[str], dict[str, float]]) -> tuple[Sample, str]:
+    """Time an action until it has ended and the app answers.
+
+    Raises:
+        BenchError: the action failed, or the app does not answer.
+    """
+    load = os.getloadavg()[0]
+    start = time.monotonic()
+    output = action()
+    deadline = time.monotonic() + HEALTH_SECONDS
+    while not healthy():
+        if time.monotonic() > deadline:
+            raise BenchError(f"https://{DOMAINS[0]}/health does not answer")
+        time.sleep(0.05)
+    seconds = round(time.monotonic() - start, 2)
+    return Sample(seconds, parse(output), load=round(load, 2)), output
+
+
+def baseline() -> str:
+    """Run baseline.sh as root on the web host."""
+    variables = {
+        "image": f"{REGISTRY}/ledger:1.0.0",
+        "domains": " ".join(DOMAINS),
+        "acme_url": "https://acme.bench.test:14000/dir",
+        "acme_ca": (KEYS / "acme-ca.pem").read_text(encoding="utf-8").strip(),
+        "registry": REGISTRY,
+        "database_url": "postgresql://ledger:bench-ledger-password@172.30.6.20/ledger",
+        "api_token": "bench-ledger-token",
+    }
+    head = "".join(f"{name}='{value}'\n" for name, value in variables.items())
+    script = (ROOT / "bench/baseline.sh").read_text(encoding="utf-8")
+    # From a file, because what the script starts might read its standard input.
+    remote = "sudo sh -c 'cat >/root/baseline.sh && exec bash /root/baseline.sh </dev/null'"
+    options = ["-i", str(KEYS / "id_ed25519"), "-o", f"UserKnownHostsFile={KEYS}/known_hosts", "-o", "BatchMode=yes"]
+    return run(["ssh", "-F", "none", *options, f"deploy@{ADDRESS}", remote], input=head + script)
+
+
+def site() -> str:
+    return playbook("site.yml")
+
+
+def deploy(version: str) -> str:
+    return playbook("deploy.yml", "-e", "app=ledger", "-e", f"ledger_version={version}")
+
+
+def rollback() -> str:
+    return playbook("rollback.yml", "-e", "app=ledger")
+
+
+# The hosts
+
+
+def start_hosts() -> None:
+    run(["ansible-playbook", "testbed/up.yml", "-i", str(INVENTORY)])
+
+
+def bare_host() -> None:
+    """A new web host and an empty database."""
+    run(["docker", "rm", "--force", "--volumes", WEB])
+    psql = ["docker", "exec", "--user", "postgres", DB, "psql", "-q", "-c"]
+    run([*psql, "DROP DATABASE IF EXISTS ledger WITH (FORCE)"])
+    start_hosts()
+
+
+def packages() -> set[str]:
+    """The packages on the web host, with their versions."""
+    return set(run(["docker", "exec", WEB, "dpkg-query", "-W", "-f", "${Package} ${Version}\n"]).splitlines())
+
+
+def release_steps() -> dict[str, float]:
+    """What the live release's manifest says of its steps; the one written last is it."""
+    shell = "cat $(ls -t /var/lib/quayside/apps/ledger/releases/*Z-????????.json | head -n 1)"
+    steps: dict[str, float] = json.loads(run(["docker", "exec", WEB, "sh", "-c", shell]))["steps"]
+    return steps
+
+
+def push_versions(versions: Sequence[str]) -> None:
+    """Push versions of the app that differ in their files, as real ones do, and so in a layer."""
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copytree(ROOT / "examples/ledger", copy, dirs_exist_ok=True)
+        for version in versions:
+            (Path(copy) / "ledger/build.txt").write_text(f"{version}\n", encoding="utf-8")
+            tag = f"{PUSHED_TO}/ledger:{version}"
+            arguments = ["--build-arg", "BASE_IMAGE=quayside/base:bookworm", "--build-arg", f"VERSION={version}"]
+            run(["docker", "build", "-q", "-t", tag, *arguments, copy])
+            run(["docker", "push", "-q", tag])
+            run(["docker", "rmi", tag])
+
+
+# The bench
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def told(name: str, sample: Sample) -> Sample:
+    say(f"  {name:<9} {sample.seconds:6.2f} s   (load {sample.load})")
+    return sample
+
+
+def bare_to_live(rounds: int, samples: dict[str, list[Sample]]) -> set[str]:
+    """Both ways on a bare host each, in turn first and second; return the packages that only one of them installs."""
+    installed: dict[str, set[str]] = {}
+    ways: dict[str, tuple[Callable[[], str], Callable[[str], dict[str, float]]]] = {
+        "baseline": (baseline, script_seconds),
+        "site": (site, task_seconds),
+    }
+    for number in range(rounds):
+        # In the last round site.yml comes last, so that what follows finds a converged host.
+        for name in sorted(ways, reverse=(rounds - number) % 2 == 0):
+            bare_host()
+            sample, _output = measure(*ways[name])
+            samples[name].append(told(name, sample))
+            installed[name] = packages()
+    return installed["baseline"] ^ installed["site"]
+
+
+def nothing_to_do(rounds: int, samples: dict[str, list[Sample]]) -> None:
+    """site.yml on a converged host; the first run, not measured, makes sure that it is one."""
+    site()
+    for _ in range(rounds):
+        sample, output = measure(site, task_seconds)
+        if changed := changed_count(output):
+            raise BenchError(f"site.yml changed {changed} things where there was nothing to do:\n{output[-6000:]}")
+        samples["noop"].append(told("noop", sample))
+
+
+def deploys(rounds: int, samples: dict[str, list[Sample]], *, back: bool) -> None:
+    """A new version each time, and the way back."""
+    versions = [f"1.1.{number}" for number in range(rounds)]
+    say("push the versions")
+    push_versions(versions)
+    for version in versions:
+        actions: dict[str, Callable[[], str]] = {"deploy": partial(deploy, version), "rollback": rollback}
+        for name in ("deploy", "rollback")[: 2 if back else 1]:
+            sample, output = measure(actions[name], task_seconds)
+            if not changed_count(output):
+                raise BenchError(f"{name} of {version} changed nothing:\n{output[-6000:]}")
+            samples[name].append(told(name, Sample(sample.seconds, sample.tasks, release_steps(), sample.load)))
+
+
+def report(samples: Mapping[str, Sequence[Sample]], empty_task: float, differ: set[str]) -> dict[str, Any]:
+    """Print the table and the profile, and return everything for the JSON."""
+    lines = rows(samples)
+    print(table(lines))
+    print(f"\nAn empty task over SSH costs {empty_task:.2f} s. Median seconds of the tasks and steps:")
+    profiles = {}
+    for name in TITLES:
+        if samples.get(name):
+            tasks, steps = medians(s.tasks for s in samples[name]), medians(s.steps for s in samples[name])
+            profiles[name] = {"tasks": tasks, "steps": steps}
+            print(profile(f"- {name}", tasks, 0.1))
+            if steps:
+                print(profile(f"  - steps of app_release in {name}", steps, 0.0))
+    if differ:
+        print(f"\nNot the same packages on both: {', '.join(sorted(differ))}")
+    return {
+        "table": [{**asdict(row), "verdict": row.verdict} for row in lines],
+        "empty_task": empty_task,
+        "profile": profiles,
+        "packages_differ": sorted(differ),
+        "samples": {name: [asdict(sample) for sample in found] for name, found in samples.items()},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Where and of what the figures are."""
+    git = run(["git", "describe", "--always", "--dirty"]).strip()
+    return {
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+        "commit": git,
+        "ansible": run(["ansible", "--version"]).splitlines()[0],
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--only", action="append", choices=CHOICES, help="only this part; may be repeated")
+    parser.add_argument("--keep", action="store_true", help="leave the hosts up")
+    options = parser.parse_args()
+    wanted = options.only or CHOICES
+    samples: dict[str, list[Sample]] = {name: [] for name in TITLES}
+    differ: set[str] = set()
+    began = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
+    try:
+        say("start the hosts")
+        start_hosts()
+        push_versions(["1.0.0"])
+        if "live" in wanted:
+            differ = bare_to_live(options.rounds, samples)
+        else:
+            site()
+        empty_task = task_seconds(playbook("bench/empty.yml"))["Empty task"] / 10
+        if "noop" in wanted:
+            nothing_to_do(options.rounds, samples)
+        if "deploy" in wanted or "rollback" in wanted:
+            deploys(options.rounds, samples, back="rollback" in wanted)
+        result = {"began": began, **machine(), **report(samples, empty_task, differ)}
+        path = ROOT / f".cache/bench/{began}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        say(f"\nwritten to {path.relative_to(ROOT)}")
+    except BenchError as error:
+        say(f"bench: {error}")
+        return 1
+    finally:
+        if not options.keep:
+            run(["ansible-playbook", "testbed/down.yml", "-i", str(INVENTORY)])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
