@@ -13,6 +13,7 @@ from typing import Any, Callable
 from urllib.parse import urlsplit, urlunsplit
 
 BODY_SHOWN = 500
+EAGER_PAUSE = 0.05
 _MISSING = object()
 
 
@@ -165,10 +166,12 @@ def wait(
     try_timeout: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    eager: bool = False,
 ) -> Outcome:
     """Call `probe(seconds it may take)` until it passed `successes` times in a row, or time is over, or a try is final.
 
-    There is always at least one try, and none starts after `timeout`.
+    There is always at least one try, and none starts after `timeout`. With `eager` the first tries come faster than
+    `interval`, so that what is healthy soon is also seen soon; the successes are `interval` apart all the same.
     """
     start = clock()
     streak, attempts, last_failure = Streak(successes), 0, None
@@ -179,9 +182,11 @@ def wait(
         streak = streak.after(attempt)
         last_failure = last_failure if attempt.ok else attempt
         elapsed = clock() - start
-        if streak.done or attempt.final or elapsed + interval >= timeout:
+        # A tenth of the time gone by: noticed late by so much at most, and soon as rare as any other try.
+        pause = min(interval, max(EAGER_PAUSE, elapsed / 10)) if eager and not streak.count else interval
+        if streak.done or attempt.final or elapsed + pause >= timeout:
             return Outcome(streak.done, attempts, elapsed, streak, attempt, last_failure)
-        sleep(interval)
+        sleep(pause)
 
 
 def judge(attempt: Attempt, expectation: Expectation) -> Attempt:

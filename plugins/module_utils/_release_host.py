@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ._apps import flag_path
 from ._files import flush_directory, write_atomically, write_json
 from ._health import Attempt, Health, judge, wait
 from ._http_probe import new_session, probe_http
-from ._release import LABEL, WEB, Container, Manifest, Stored, Wanted, app_directory, host_options, labels
+from ._release import LABEL, Container, Manifest, Stored, Wanted, app_directory, host_options, labels
 
 try:
     import docker
@@ -219,36 +219,39 @@ class AppHost:
 
     # Health
 
-    def gate(self, items: Iterable[Wanted], slot: str, app: Mapping[str, Any], health: Health) -> None:
+    def gate(self, items: Sequence[Wanted], slot: str, app: Mapping[str, Any], health: Health) -> None:
         """Wait until every web replica of a slot is healthy.
 
         Raises:
             ReleaseError: one has exited, was restarted, or is not healthy in time.
         """
-        deadline = time.monotonic() + health.timeout
-        for item in items:
-            if item.process == WEB:
-                self._gate_one(item, slot, app, replace(health, timeout=max(deadline - time.monotonic(), 0)))
-
-    def _gate_one(self, item: Wanted, slot: str, app: Mapping[str, Any], health: Health) -> None:
-        name = item.name(self.name, slot)
         session = new_session()
         # What the app would see behind nginx, so that ALLOWED_HOSTS and redirects to HTTPS do not get in the way.
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"}
+        asked = ""
 
-        def probe(limit: float) -> Attempt:
-            state = self.api.inspect_container(name)["State"]
+        def probe_one(item: Wanted, limit: float) -> Attempt:
+            nonlocal asked
+            asked = item.name(self.name, slot)
+            state = self.api.inspect_container(asked)["State"]
             if not state["Running"]:
-                message = f"container {name} exited with code {state['ExitCode']}"
-                return Attempt(ok=False, target=name, error="exited", message=message, final=True)
+                message = f"container {asked} exited with code {state['ExitCode']}"
+                return Attempt(ok=False, target=asked, error="exited", message=message, final=True)
             url = f"http://127.0.0.1:{item.port}{health.path}"
             answer = probe_http(url, session=session, host_header=app["domains"][0], headers=headers, timeout=limit)
             return judge(answer, health.expect)
 
+        def probe(limit: float) -> Attempt:
+            """A pass is one of all replicas together, so that more of them take no longer."""
+            for item in items:
+                attempt = probe_one(item, limit)
+                if not attempt.ok:
+                    break
+            return attempt
+
         outcome = _wait(probe, health)
         if not outcome.ok:
-            log = self.log(name)
-            raise ReleaseError(f"{outcome.message}\nLast lines of {name}:\n{log or '(none)'}")
+            raise ReleaseError(f"{outcome.message}\nLast lines of {asked}:\n{self.log(asked) or '(none)'}")
 
     def verify(self, app: Mapping[str, Any], health: Health, port: int, seconds: float) -> None:
         """Ask through the public vhost, as a user would.
@@ -306,6 +309,7 @@ def _wait(probe: Callable[[float], Attempt], health: Health) -> Any:
         try_timeout=health.try_timeout,
         clock=time.monotonic,
         sleep=time.sleep,
+        eager=True,
     )
 
 

@@ -178,7 +178,7 @@ class Clock:
 
 
 def run(
-    results: list[Attempt], *, successes: int = 2, timeout: float = 10, cost: float = 0.5
+    results: list[Attempt], *, successes: int = 2, timeout: float = 10, cost: float = 0.5, eager: bool = False
 ) -> tuple[object, list[float]]:
     clock, allowed, script = Clock(), [], iter(results)
 
@@ -188,7 +188,14 @@ def run(
         return next(script)
 
     outcome = wait(
-        probe, successes=successes, interval=1, timeout=timeout, try_timeout=5, clock=clock, sleep=clock.sleep
+        probe,
+        successes=successes,
+        interval=1,
+        timeout=timeout,
+        try_timeout=5,
+        clock=clock,
+        sleep=clock.sleep,
+        eager=eager,
     )
     return outcome, allowed
 
@@ -213,6 +220,18 @@ def test_wait_gives_up_in_time_and_never_lets_a_try_exceed_it() -> None:
 def test_wait_tries_once_even_without_time() -> None:
     outcome, allowed = run([ANSWER], successes=1, timeout=0)
     assert (outcome.ok, outcome.attempts, allowed) == (True, 1, [0.05])
+
+
+def test_wait_sees_what_is_healthy_soon_but_keeps_its_successes_apart() -> None:
+    outcome, _allowed = run([*[BAD] * 10, ANSWER, ANSWER], cost=0, eager=True)
+    assert (outcome.ok, outcome.attempts) == (True, 12)
+    assert outcome.elapsed == pytest.approx(10 * 0.05 + 0.05 * 0.1 + 1, abs=0.1)
+
+
+def test_wait_is_eager_only_at_first() -> None:
+    outcome, _allowed = run([BAD] * 1000, cost=0, eager=True, timeout=60)
+    assert outcome.elapsed == pytest.approx(60, abs=1)
+    assert outcome.attempts < 110
 
 
 def test_wait_stops_at_a_final_failure() -> None:
