@@ -86,6 +86,8 @@ start_docker() {
         systemctl is-active -q docker || as_root systemctl start docker
     elif ! grep -qsx dockerd /proc/[0-9]*/comm; then
         echo "starting dockerd"
+        # Of a dockerd that was killed: the next one would not start if the number in it is in use by then.
+        as_root rm -f /run/docker.pid
         as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &'
     fi
     socket=/run/docker.sock
