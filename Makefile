@@ -1,7 +1,7 @@
 # Every target sets this machine up by itself: testbed/run installs what is missing, then runs the command.
 run := testbed/run
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo demo-deploy demo-shell demo-down test test-fast test-unit lint sanity molecule test-faults bench clean
+.PHONY: help setup images demo demo-deploy demo-shell demo-down test test-fast test-unit lint sanity molecule bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,9 +44,6 @@ molecule: images ## every molecule scenario, on Debian 12 and 13
 
 molecule-%: images ## one scenario: molecule-nginx
 	@$(run) testbed/scenarios.py $*
-
-test-faults: images ## kill and break things in the middle of deploys
-	@$(run) pytest -v tests/faults
 
 bench: images ## measure: medians as a table and as JSON
 	@$(run) bench/run.py
