@@ -195,8 +195,8 @@ class AppHost:
             with contextlib.suppress(docker.errors.NotFound):
                 self.api.remove_container(name, force=True, v=True)
 
-    def retire(self, names: Iterable[str], stop_timeout: int) -> None:
-        """Stop containers with SIGTERM, and remove them."""
+    def stop(self, names: Iterable[str], stop_timeout: int) -> None:
+        """Stop containers with SIGTERM, for good."""
         for name in names:
             with contextlib.suppress(docker.errors.NotFound):
                 # First, so that a reboot in the meantime does not revive it.
@@ -208,6 +208,19 @@ class AppHost:
                         f"container {name} did not end on SIGTERM within {stop_timeout} s and was killed: its command "
                         "must handle SIGTERM itself (exec form, no shell in between)"
                     )
+
+    def resume(self, names: Iterable[str]) -> None:
+        """Start containers again that were stopped."""
+        for name in names:
+            with contextlib.suppress(docker.errors.NotFound):
+                self.api.start(name)
+                self.keep([name])
+
+    def retire(self, names: Iterable[str], stop_timeout: int) -> None:
+        """Stop containers with SIGTERM, and remove them."""
+        for name in names:
+            self.stop([name], stop_timeout)
+            with contextlib.suppress(docker.errors.NotFound):
                 self.api.remove_container(name, v=True)
 
     def log(self, name: str) -> str:

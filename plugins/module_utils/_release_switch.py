@@ -28,10 +28,14 @@ class Interrupted(BaseException):
 def signals_raise() -> Iterator[None]:
     """Turn the signals that end a process into `Interrupted`, so that what was begun gets undone."""
 
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
     def interrupt(number: int, _frame: object) -> NoReturn:
+        # Once: another signal must not interrupt the undoing.
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
         raise Interrupted(signal.Signals(number).name)
 
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
@@ -53,6 +57,8 @@ class Switch:
     verify_port: int | None
     """The port nginx serves HTTPS on, or None where there is no vhost to verify through."""
     steps: dict[str, float] = field(default_factory=dict)
+    paused: list[str] = field(default_factory=list)
+    """Workers of the old slot that had to stop before their new selves start."""
 
     def run(self) -> None:
         """Make the plan's release live.
@@ -108,12 +114,12 @@ class Switch:
         workers = tuple(item for item in self.wanted if item.process != WEB)
         singletons = {item.process for item in workers if not item.overlap}
         old = other_slot(self.plan.slot)
-        replaced = [
+        self.paused += [
             container.name
             for container in self.host.containers()
-            if container.slot == old and container.process in singletons
+            if container.slot == old and container.process in singletons and container.running
         ]
-        self.host.retire(replaced, self.stored.app["stop_timeout"])
+        self.host.stop(self.paused, self.stored.app["stop_timeout"])
         self._start(workers)
         self.host.keep(self._names(workers))
 
@@ -134,6 +140,7 @@ class Switch:
         if flipped:
             self.host.flip(other_slot(self.plan.slot))
         self.host.remove(self._names(self.wanted))
+        self.host.resume(self.paused)
         # A release that has been live stays a good one to go back to, even if it does not start today.
         if self.manifest.result != "live":
             self.host.finish(self.manifest, "failed", self.steps)

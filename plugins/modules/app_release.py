@@ -180,12 +180,14 @@ def run(module: AnsibleModule, host: AppHost) -> dict[str, Any]:
     )
     switch = Switch(host, plan, stored, manifest, wanted[plan.slot], params["slot_port"], params["verify_port"] or None)
     removed: list[str] = []
-    if plan.changed and not module.check_mode:
+    # A run that was killed after its last change has not recorded that the release is live.
+    changed = plan.changed or manifest.result != "live"
+    if changed and not module.check_mode:
         switch.run()
         removed = prune(host, params["keep_releases"])
     before = host.stored(live) if live else None
     return {
-        "changed": plan.changed,
+        "changed": changed,
         "diff": _release.describe_diff(before, stored) if plan.changed else {},
         **result_of(switch, removed, live),
     }
@@ -224,7 +226,9 @@ def main() -> None:
     except EXPECTED as error:
         module.fail_json(msg=str(error))
     except Interrupted as signal:
-        module.fail_json(msg=f"{signal} received: what was begun is undone; run again.")
+        module.fail_json(
+            msg=f"{signal} received: what was begun is undone, or left for the next run to finish; run again."
+        )
 
 
 if __name__ == "__main__":
