@@ -28,6 +28,12 @@ options:
     description: The image's reference, with a tag or a digest.
     type: str
     required: true
+  wait:
+    description:
+      - Whether to wait until the image is there. With V(false) the pull goes on after the module has ended, while the
+        play does other things; a later call joins it, and tells whether it worked.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -48,6 +54,7 @@ digest:
   sample: sha256:4bcff63911fcb4448bd4fdacec207030997caf25e9bea4045fa6c8c44de311d1
 """
 
+import subprocess
 import traceback
 from typing import Any
 
@@ -105,11 +112,22 @@ def remote_digest(api: Any, name: str) -> str:
     return str(answer["Descriptor"]["digest"])
 
 
+def split(name: str) -> tuple[str, str]:
+    """Return repository and tag of a reference."""
+    head, slash, tail = name.partition("@")[0].rpartition("/")
+    return head + slash + tail.partition(":")[0], tail.partition(":")[2]
+
+
+def begin_pull(name: str, digest: str) -> None:
+    """Start a pull that outlives this process. The engine downloads a layer once, however many ask for it."""
+    nowhere = subprocess.DEVNULL
+    command = ["docker", "pull", "--quiet", f"{split(name)[0]}@{digest}"]
+    subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+
+
 def pull(api: Any, name: str, digest: str) -> None:
     """Pull by digest, and give the image the name it was asked for by."""
-    repository = name.partition("@")[0]
-    head, slash, tail = repository.rpartition("/")
-    repository, tag = head + slash + tail.partition(":")[0], tail.partition(":")[2]
+    repository, tag = split(name)
     for step in api.pull(repository, tag=digest, stream=True, decode=True):
         if "error" in step:
             raise PullError(f'image "{name}": the pull failed: {step["error"]}')
@@ -130,7 +148,9 @@ def run(module: AnsibleModule, api: Any) -> dict[str, Any]:
         module.warn(f'image "{name}": the registry does not answer ({error}); going on with the image on this host')
         digest = next(iter(known), "")
     changed = bool(digest) and digest not in known
-    if changed and not module.check_mode:
+    if changed and not module.check_mode and not module.params["wait"]:
+        begin_pull(name, digest)
+    elif changed and not module.check_mode:
         pull(api, name, digest)
         image_id = local_image(api, name)[0]
     diff = {"before": f"{next(iter(known), 'none')}\n", "after": f"{digest}\n"} if changed else {}
@@ -139,7 +159,10 @@ def run(module: AnsibleModule, api: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run as an Ansible module."""
-    module = AnsibleModule(argument_spec={"name": {"type": "str", "required": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"name": {"type": "str", "required": True}, "wait": {"type": "bool", "default": True}},
+        supports_check_mode=True,
+    )
     if DOCKER_TRACEBACK and not module.check_mode:
         module.fail_json(msg=missing_required_lib("docker"), exception=DOCKER_TRACEBACK)
     try:
