@@ -45,7 +45,7 @@ def read(path: str) -> list[ArchivedImage]:
     try:
         with tarfile.open(path) as archive:
             return images(_member(archive, "manifest.json"), _member(archive, "index.json"))
-    except (tarfile.TarError, KeyError, TypeError) as error:
+    except (tarfile.TarError, EOFError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError("it is not an archive that docker save wrote") from error
 
 
