@@ -9,6 +9,7 @@ import fcntl
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ except ImportError as error:
     DOCKER_ERROR = str(error)
 
 LOG_LINES = 50
+MAX_STOPS = 8  # at a time; fewer than the connections that the Docker client keeps
 _ESTABLISHED = "01"  # the state's number in /proc/net/tcp
 
 
@@ -196,8 +198,9 @@ class AppHost:
                 self.api.remove_container(name, force=True, v=True)
 
     def stop(self, names: Iterable[str], stop_timeout: int) -> None:
-        """Stop containers with SIGTERM, for good."""
-        for name in names:
+        """Stop containers with SIGTERM, for good; all at once, so that many take no longer than the slowest."""
+
+        def stop_one(name: str) -> None:
             with contextlib.suppress(docker.errors.NotFound):
                 # First, so that a reboot in the meantime does not revive it.
                 self.api.update_container(name, restart_policy={"Name": "no"})
@@ -209,6 +212,10 @@ class AppHost:
                         "must handle SIGTERM itself (exec form, no shell in between)"
                     )
 
+        with ThreadPoolExecutor(MAX_STOPS) as pool:
+            for _done in pool.map(stop_one, names):
+                pass
+
     def resume(self, names: Iterable[str]) -> None:
         """Start containers again that were stopped."""
         for name in names:
@@ -218,8 +225,9 @@ class AppHost:
 
     def retire(self, names: Iterable[str], stop_timeout: int) -> None:
         """Stop containers with SIGTERM, and remove them."""
+        names = list(names)
+        self.stop(names, stop_timeout)
         for name in names:
-            self.stop([name], stop_timeout)
             with contextlib.suppress(docker.errors.NotFound):
                 self.api.remove_container(name, v=True)
 

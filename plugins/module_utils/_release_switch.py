@@ -74,6 +74,7 @@ class Switch:
             self._start(self.plan.start)
             self.host.keep([*self.plan.keep, *self._names(self.plan.start)])
         self._retire()
+        self.host.tell_exits(self._names(tuple(item for item in self.wanted if item.process != WEB)))
         self.host.finish(self.manifest, "live", self.steps)
 
     def _switch(self) -> None:

@@ -118,6 +118,9 @@ class FakeHost:
         self._call(f"drain {sorted(ports)} {seconds}")
         return self.left
 
+    def tell_exits(self, names: Iterable[str]) -> None:
+        self._call("tell exits of", names)
+
     def containers(self) -> list[Container]:
         release = "20260101T000000Z-aaaaaaaa"
         found = [
@@ -157,7 +160,13 @@ def up_to(step: str) -> list[str]:
 def test_the_traffic_moves_after_the_gate_and_the_old_slot_goes_last() -> None:
     host = FakeHost()
     switch(host).run()
-    assert host.calls == [*START, "drain [21000, 21001] 7", "retire " + " ".join(BLUE), "finish live"]
+    assert host.calls == [
+        *START,
+        "drain [21000, 21001] 7",
+        "retire " + " ".join(BLUE),
+        "tell exits of shop-green-mail-1 shop-green-thumbs-1",
+        "finish live",
+    ]
     assert host.results == [("live", ["clear", "start", "gate", "verify", "workers", "drain", "stop"])]
     assert host.notes == []
 
@@ -243,6 +252,7 @@ def test_a_converged_release_is_only_completed() -> None:
         "keep shop-green-web-1 shop-green-mail-1",
         "drain [21000, 21001] 7",
         "retire shop-blue-web-1",
+        "tell exits of shop-green-mail-1 shop-green-thumbs-1",
         "finish live",
     ]
 
