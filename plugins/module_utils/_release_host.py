@@ -204,6 +204,8 @@ class AppHost:
             with contextlib.suppress(docker.errors.NotFound):
                 # First, so that a reboot in the meantime does not revive it.
                 self.api.update_container(name, restart_policy={"Name": "no"})
+                if not self.api.inspect_container(name)["State"]["Running"]:
+                    return
                 # The call lasts as long as the stop does.
                 self.api.stop(name, timeout=stop_timeout)
                 if self.api.inspect_container(name)["State"]["ExitCode"] == 137:
@@ -215,6 +217,18 @@ class AppHost:
         with ThreadPoolExecutor(MAX_STOPS) as pool:
             for _done in pool.map(stop_one, names):
                 pass
+
+    def tell_exits(self, names: Iterable[str]) -> None:
+        """Warn of containers that do not stay up."""
+        for name in names:
+            with contextlib.suppress(docker.errors.NotFound):
+                details = self.api.inspect_container(name)
+                state = details["State"]
+                if not state["Running"] or details["RestartCount"]:
+                    self.notify(
+                        f"container {name} does not stay up (exit code {state['ExitCode']}). "
+                        f"Its last lines:\n{self.log(name) or '(none)'}"
+                    )
 
     def resume(self, names: Iterable[str]) -> None:
         """Start containers again that were stopped."""
