@@ -89,7 +89,8 @@ def main() -> None:
         except DatabaseUrlError as error:
             sentences.append(f'app "{app}": database_url: {error}')
             continue
-        module.no_log_values.add(database.password)
+        if database.password:
+            module.no_log_values.add(database.password)
         why = problem(database, module.params["timeout"])
         if why:
             sentences.append(

@@ -27,7 +27,8 @@ class PostgresError(Exception):
 def run(monkeypatch: pytest.MonkeyPatch, **databases: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
 
-    def end(_module: object, **values: Any) -> None:
+    def end(module: Any, **values: Any) -> None:
+        assert "" not in module.no_log_values, "every letter of the output would be masked"
         result.update(values)
         raise Ended
 
@@ -89,6 +90,11 @@ def test_a_refusal_is_told_once_with_the_url_masked(
     assert why in told
     assert "10.0.0.1" not in told
     assert "s3ntinel" not in told
+
+
+def test_a_url_without_a_password_garbles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_check, "HAS_PSYCOPG2", False)
+    assert "postgresql://shop@127.0.0.1:1/shop" in run(monkeypatch, shop="postgresql://shop@127.0.0.1:1/shop")["msg"]
 
 
 def test_every_app_gets_its_sentence(monkeypatch: pytest.MonkeyPatch, server: Callable[[str], None]) -> None:
