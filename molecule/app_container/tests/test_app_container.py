@@ -319,6 +319,20 @@ def test_other_archives_and_sources_under_the_same_names(container: Container, c
         assert ledger(container(name))["version"] == "1.1.0", "an app that is not listed was touched"
 
 
+def test_a_build_from_a_repository(container: Container, converge_with: Converge) -> None:
+    for name in HOSTS:
+        container(name).check_output(
+            "mkdir -p /srv/git/app && cp -r /var/lib/quayside/sources/local.copy/. /srv/git/app && cd /srv/git"
+            " && git init -q -b main && git add . && git -c user.name=a -c user.email=a@b.test commit -q -m one"
+        )
+    source = {"repo": "file:///srv/git", "version": "main", "path": "app"}
+    run = converge_with(build_from=source, build_version="3", app_container_only="local")
+    assert run.failed == []
+    for name in HOSTS:
+        assert tiny(container(name), "local")["version"] == "3"
+    assert converge_with(build_from=source, build_version="3", app_container_only="local").changed == []
+
+
 def test_a_rollback_without_its_image_is_refused(container: Container, converge_with: Converge) -> None:
     for name in HOSTS:
         container(name).check_output("docker rmi %s", manifests(container(name), "tiny")[0]["image_id"])
