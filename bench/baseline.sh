@@ -251,7 +251,7 @@ docker pull --quiet "$image" >/dev/null
 step migrate
 (
     umask 077
-    printf '%s\n' APP_ENV=bench LEDGER_FAULT=slow_start:0.5 "DATABASE_URL=$database_url" "LEDGER_API_TOKEN=$api_token" >/etc/ledger/app.env
+    printf '%s\n' APP_ENV=bench LEDGER_FAULT=slow_start:0.4 "DATABASE_URL=$database_url" "LEDGER_API_TOKEN=$api_token" >/etc/ledger/app.env
 )
 docker network create ledger >/dev/null
 sandbox=(
