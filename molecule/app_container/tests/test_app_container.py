@@ -319,6 +319,12 @@ def test_other_archives_and_sources_under_the_same_names(container: Container, c
         assert ledger(container(name))["version"] == "1.1.0", "an app that is not listed was touched"
 
 
+def test_an_archive_that_was_there_before_gets_its_name_back(container: Container, converge_with: Converge) -> None:
+    assert converge_with(app_container_only="tiny").failed == []
+    for name in HOSTS:
+        assert tiny(container(name))["version"] == "1"
+
+
 def test_a_build_from_a_repository(container: Container, converge_with: Converge) -> None:
     for name in HOSTS:
         container(name).check_output(
@@ -335,11 +341,12 @@ def test_a_build_from_a_repository(container: Container, converge_with: Converge
 
 def test_a_rollback_without_its_image_is_refused(container: Container, converge_with: Converge) -> None:
     for name in HOSTS:
-        container(name).check_output("docker rmi %s", manifests(container(name), "tiny")[0]["image_id"])
+        previous, _live = manifests(container(name), "tiny")
+        container(name).check_output("docker rmi %s", previous["image_id"])
     run = converge_with(entry_point="rollback", app_container_only="tiny")
     for name in HOSTS:
         assert "is gone; deploy that version again" in run.messages[name]
-        assert tiny(container(name))["version"] == "2"
+        assert tiny(container(name))["version"] == "1"
 
 
 # The database
