@@ -22,6 +22,8 @@ SLOT_BLOCK = 20
 MAX_REPLICAS = SLOT_BLOCK // 2
 
 APPS_DIRECTORY = "/var/lib/quayside/apps"
+#: Where a host records the first slot port of each app.
+PORTS_RECORD = "/var/lib/quayside/ports.json"
 
 # RFC 1123 section 2.1: letters, digits and hyphens; at least one dot, since a public certificate needs it.
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ._apps import flag_path
+from ._apps import PORTS_RECORD, flag_path
 from ._files import flush_directory, write_atomically, write_json
 from ._health import Attempt, Health, judge, wait
 from ._http_probe import new_session, probe_http
@@ -109,6 +109,18 @@ class AppHost:
                 )
             )
         return found
+
+    def recorded_slot_port(self) -> int:
+        """Return the first port of the app's block, as the module app_ports recorded it.
+
+        Raises:
+            ReleaseError: none is recorded for the app.
+        """
+        record = Path(PORTS_RECORD)
+        ports: dict[str, int] = json.loads(record.read_text()) if record.exists() else {}
+        if self.name not in ports:
+            raise ReleaseError(f'app "{self.name}": no ports are recorded for it on this host yet; run site.yml first.')
+        return ports[self.name]
 
     def manifests(self) -> list[Manifest]:
         return [Manifest(**json.loads(path.read_text())) for path in self.releases.glob("*Z-????????.json")]

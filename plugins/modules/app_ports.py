@@ -47,7 +47,7 @@ from ansible_collections.quayside.web.plugins.module_utils import _apps
 from ansible_collections.quayside.web.plugins.module_utils._files import write_json
 from ansible_collections.quayside.web.plugins.module_utils._listeners import listeners_on
 
-RECORD = Path(_apps.APPS_DIRECTORY).parent / "ports.json"
+RECORD = Path(_apps.PORTS_RECORD)
 
 
 def main() -> None:

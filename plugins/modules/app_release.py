@@ -38,9 +38,10 @@ options:
     type: dict
     default: {}
   slot_port:
-    description: The first loopback port of the app's block, as M(quayside.web.app_ports) assigns it.
+    description:
+      - The first loopback port of the app's block, as M(quayside.web.app_ports) assigns it.
+      - By default the one that is recorded on the host.
     type: int
-    required: true
   release:
     description:
       - Go back to a recorded release, with its image, settings and secrets, instead of O(app).
@@ -78,7 +79,6 @@ EXAMPLES = r"""
   quayside.web.app_release:
     name: ledger
     release: previous
-    slot_port: 21000
 """
 
 RETURN = r"""
@@ -155,14 +155,15 @@ def wanted_release(params: dict[str, Any], host: AppHost, live: str) -> tuple[_r
 def run(module: AnsibleModule, host: AppHost) -> dict[str, Any]:
     """Read, plan, and unless this is a check, apply."""
     params = module.params
+    slot_port = params["slot_port"] or host.recorded_slot_port()
     found = host.containers()
     slot = host.live_slot()
     live = next((c.release for c in found if c.slot == slot and c.process == _release.WEB and c.running), "")
     stored, recorded = wanted_release(params, host, live)
     if not stored.image_id and not module.check_mode:
         raise ReleaseError(f'app "{host.name}": image {stored.app["image"]} is not on this host; get it first.')
-    wanted = {s: _release.wanted_containers(stored.app, s, params["slot_port"]) for s in ("blue", "green")}
-    mark = _release.fingerprint(stored.app, stored.image_id, stored.secrets, params["slot_port"])
+    wanted = {s: _release.wanted_containers(stored.app, s, slot_port) for s in ("blue", "green")}
+    mark = _release.fingerprint(stored.app, stored.image_id, stored.secrets, slot_port)
     stamp = time.gmtime()
     new = recorded or _release.release_id(time.strftime("%Y%m%dT%H%M%SZ", stamp), stored.image_id)
     manifests = {manifest.release: manifest for manifest in host.manifests()}
@@ -178,7 +179,7 @@ def run(module: AnsibleModule, host: AppHost) -> dict[str, Any]:
         reason=params["reason"],
         schema=params["schema"],
     )
-    switch = Switch(host, plan, stored, manifest, wanted[plan.slot], params["slot_port"], params["verify_port"] or None)
+    switch = Switch(host, plan, stored, manifest, wanted[plan.slot], slot_port, params["verify_port"] or None)
     removed: list[str] = []
     # A run that was killed after its last change has not recorded that the release is live.
     changed = plan.changed or manifest.result != "live"
@@ -200,7 +201,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "app": {"type": "dict"},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
-            "slot_port": {"type": "int", "required": True},
+            "slot_port": {"type": "int"},
             "release": {"type": "str"},
             "verify_port": {"type": "int", "default": 443},
             "keep_releases": {"type": "int", "default": 3},
