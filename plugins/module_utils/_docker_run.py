@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
-"""One-off containers that never outlive the process that asked for them. I/O through the Docker SDK for Python."""
+"""One-off containers that never outlive the process that asked for them, and pulls that do. Only I/O."""
 
 from __future__ import annotations
 
@@ -99,6 +99,13 @@ def run_once(
             raise RunTimeout(f"`{' '.join(command)}` was killed after {timeout:g} s", stdout, stderr) from exc
         stdout, stderr = _output(container)
         return code, stdout, stderr
+
+
+def begin_pull(reference: str) -> None:
+    """Start a pull that outlives this process. The engine downloads a layer once, however many ask for it."""
+    nowhere = subprocess.DEVNULL
+    command = ["docker", "pull", "--quiet", reference]
+    subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
 
 
 def remove_leftovers(client: Any, labels: Mapping[str, str], *, now: float) -> int:

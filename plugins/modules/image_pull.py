@@ -54,11 +54,11 @@ digest:
   sample: sha256:4bcff63911fcb4448bd4fdacec207030997caf25e9bea4045fa6c8c44de311d1
 """
 
-import subprocess
 import traceback
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.quayside.web.plugins.module_utils._docker_run import begin_pull
 
 try:
     import docker
@@ -118,13 +118,6 @@ def split(name: str) -> tuple[str, str]:
     return head + slash + tail.partition(":")[0], tail.partition(":")[2]
 
 
-def begin_pull(name: str, digest: str) -> None:
-    """Start a pull that outlives this process. The engine downloads a layer once, however many ask for it."""
-    nowhere = subprocess.DEVNULL
-    command = ["docker", "pull", "--quiet", f"{split(name)[0]}@{digest}"]
-    subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
-
-
 def pull(api: Any, name: str, digest: str) -> None:
     """Pull by digest, and give the image the name it was asked for by."""
     repository, tag = split(name)
@@ -149,7 +142,7 @@ def run(module: AnsibleModule, api: Any) -> dict[str, Any]:
         digest = next(iter(known), "")
     changed = bool(digest) and digest not in known
     if changed and not module.check_mode and not module.params["wait"]:
-        begin_pull(name, digest)
+        begin_pull(f"{split(name)[0]}@{digest}")
     elif changed and not module.check_mode:
         pull(api, name, digest)
         image_id = local_image(api, name)[0]

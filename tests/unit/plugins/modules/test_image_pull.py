@@ -115,16 +115,16 @@ def test_it_is_pulled_by_digest_where_that_is_not_here(
 @pytest.mark.parametrize(
     ("local", "check", "begun"),
     [
-        pytest.param(None, False, [(NAME, NEW)], id="not there"),
+        pytest.param(None, False, [f"{REPOSITORY}@{NEW}"], id="not there"),
         pytest.param([NEW], False, [], id="there"),
         pytest.param(None, True, [], id="a check"),
     ],
 )
 def test_without_waiting_a_pull_is_only_begun(
-    monkeypatch: pytest.MonkeyPatch, local: list[str] | None, check: bool, begun: list[tuple[str, str]]
+    monkeypatch: pytest.MonkeyPatch, local: list[str] | None, check: bool, begun: list[str]
 ) -> None:
-    asked: list[tuple[str, str]] = []
-    monkeypatch.setattr(image_pull, "begin_pull", lambda *given: asked.append(given))
+    asked: list[str] = []
+    monkeypatch.setattr(image_pull, "begin_pull", asked.append)
     api = Api(local, NEW)
     result, _warnings = run(api, check=check, wait=False)
     assert asked == begun
