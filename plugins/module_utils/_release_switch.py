@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from ._apps import slot_ports
+from ._apps import MAX_REPLICAS, slot_ports
 from ._health import Health
 from ._release import WEB, Manifest, Plan, Stored, Wanted, environment, health_params, other_slot
 from ._release import prune as plan_prune
@@ -129,7 +129,8 @@ class Switch:
         if not self.plan.retire:
             return
         app = self.stored.app
-        ports = slot_ports(self.slot_port, app["replicas"])[other_slot(self.plan.slot)]
+        # All that the slot may have: the old release can have had more replicas.
+        ports = slot_ports(self.slot_port, MAX_REPLICAS)[other_slot(self.plan.slot)]
         with self._timed("drain"):
             left = self.host.drain(ports, app["drain_timeout"])
         if left:
