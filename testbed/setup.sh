@@ -40,6 +40,7 @@ missing_packages() {
     [ -n "$(python)" ] || echo python3
     [ -x "$venv/bin/python" ] || "$(python)" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     has git || echo git
+    has pgrep || echo procps
     has shellcheck || echo shellcheck
     [ "$part" != python ] || return 0
     has dockerd || echo docker.io
@@ -84,14 +85,15 @@ start_docker() {
     ! docker_answers || return 0
     if [ -d /run/systemd/system ]; then
         systemctl is-active -q docker || as_root systemctl start docker
-    elif ! grep -qsx dockerd /proc/[0-9]*/comm; then
+    # A process list shows one that was killed too, until its parent takes notice.
+    elif ! pgrep -x -r D,R,S dockerd >/dev/null; then
         echo "starting dockerd"
         # Of a dockerd that was killed: the next one would not start if the number in it is in use by then.
-        as_root rm -f /run/docker.pid
+        as_root rm -f /run/docker.pid /run/docker.sock /run/docker/containerd/containerd.pid
         as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &'
     fi
     socket=/run/docker.sock
-    for _ in $(seq 60); do
+    for _ in $(seq 120); do
         if docker_answers; then return; fi
         # It runs, and only this user may not use it yet.
         if [ -S $socket ] && [ ! -w $socket ]; then break; fi
