@@ -22,21 +22,11 @@ curl=(curl --cacert "$root" --resolve ledger.demo.test:443:172.30.7.10 "$health"
 step "images of the test hosts"
 testbed/images/build.sh base:bookworm host:bookworm db:bookworm services:bookworm
 
-# The app's image is built while the hosts start.
-app_log=$(mktemp)
-for version in 1.0.0 1.1.0; do
-    docker build -t "$registry/ledger:$version" --build-arg BASE_IMAGE=quayside/base:bookworm \
-        --build-arg "VERSION=$version" examples/ledger || exit
-done >"$app_log" 2>&1 &
-app_build=$!
-
 step "the hosts"
 ansible-playbook testbed/up.yml -i $inventory
 
 step "the app's image"
-wait $app_build || { tail -n 30 "$app_log" >&2; fail "examples/ledger could not be built: see above."; }
-rm "$app_log"
-for version in 1.0.0 1.1.0; do docker push -q "$registry/ledger:$version"; done
+testbed/push-ledger.sh "$registry" 1.0.0 1.1.0
 
 step "from bare hosts to live apps: ansible-playbook site.yml -i $inventory"
 ansible-playbook site.yml -i $inventory

@@ -270,7 +270,7 @@ class AppHost:
         """Wait until every web replica of a slot is healthy.
 
         Raises:
-            ReleaseError: one has exited, was restarted, or is not healthy in time.
+            ReleaseError: one has exited, or is not healthy in time.
         """
         session = new_session()
         # What the app would see behind nginx, so that ALLOWED_HOSTS and redirects to HTTPS do not get in the way.
