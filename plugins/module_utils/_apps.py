@@ -7,189 +7,20 @@ This is the one place where sites, certificates, backups and containers are deri
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from ._database_url import DatabaseUrlError, parse
-from ._rules import Either, Key, ListOf, MapOf, Problem, Record, Rule, boolean, choice, integer, number, shown, text
+from ._app_schema import APP, MAX_REPLICAS, SLOT_BLOCK
+from ._rules import Problem, shown
 
 #: Loopback ports of the slots. They lie below Linux's default ip_local_port_range (32768-60999), so that no
 #: outgoing connection takes one. Each app owns a block: the first half is blue's, the second green's.
 FIRST_SLOT_PORT = 21000
 LAST_SLOT_PORT = 29999
-SLOT_BLOCK = 20
-MAX_REPLICAS = SLOT_BLOCK // 2
 
 APPS_DIRECTORY = "/var/lib/quayside/apps"
 #: Where a host records the first slot port of each app.
 PORTS_RECORD = "/var/lib/quayside/ports.json"
-
-# RFC 1123 section 2.1: letters, digits and hyphens; at least one dot, since a public certificate needs it.
-_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-_DOMAIN = text("a host name such as app.example.com", rf"(?=.{{4,253}}\Z){_LABEL}(?:\.{_LABEL})+")
-_NAME = r"[a-z][a-z0-9-]{1,30}"
-# The grammar of https://pkg.go.dev/github.com/distribution/reference, with a tag or a digest required.
-_IMAGE_PATTERN = re.compile(
-    r"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})"
-)
-_IMAGE = Rule(
-    "an image reference with a tag or a digest, such as registry.example.com/app:1.2.3",
-    lambda value: isinstance(value, str) and _IMAGE_PATTERN.fullmatch(value) is not None,
-    convert=str,
-)
-_SIZE = text("a size such as 512k, 10m or 1g", r"[1-9][0-9]*[kmg]")
-_COMMAND = ListOf(text("a string, one for each argument"), least=1)
-_ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_HEADER_NAME = r"[A-Za-z][A-Za-z0-9-]*"
-
-
-def _env_value(secret: bool) -> Rule:
-    # A boolean or a float has several spellings ("true", "True"; 1.10 arrives as 1.1): quoting decides.
-    return Rule(
-        "a string or an integer (put other values in quotes)",
-        lambda v: isinstance(v, (str, int)) and not isinstance(v, bool),
-        secret,
-        str,
-    )
-
-
-def _url_is_good(value: object) -> bool:
-    try:
-        parse(str(value))
-    except DatabaseUrlError:
-        return False
-    return isinstance(value, str)
-
-
-class _UrlRule(Rule):
-    """A database URL: the reason it is not accepted comes from its parser, which shows no secret."""
-
-    def problems(self, path: str, value: Any) -> Iterator[Problem]:
-        for problem in super().problems(path, value):
-            found = problem.found
-            if isinstance(value, str) and "placeholder" not in found:
-                try:
-                    parse(value)
-                except DatabaseUrlError as error:
-                    found = f"not a database URL ({error})"
-            yield Problem(problem.path, found, problem.accepted)
-
-
-_DATABASE_URL = _UrlRule("postgresql://user:password@host:5432/database", _url_is_good, secret=True, convert=str)
-
-_SECONDS = integer(0, 86400, "seconds")
-
-_WORKER = Record(
-    {
-        "name": Key(text("a name such as worker", _NAME), required=True),
-        "command": Key(_COMMAND, required=True),
-        "replicas": Key(integer(1, MAX_REPLICAS), 1),
-        "overlap": Key(boolean(), True),
-    }
-)
-
-APP = Record(
-    {
-        "name": Key(text(f"a name that matches {_NAME}", _NAME), required=True),
-        "image": Key(_IMAGE, required=True),
-        "source": Key(choice("pull", "build", "archive"), "pull"),
-        "build": Key(
-            Record(
-                {
-                    "repo": Key(text("a git URL")),
-                    "version": Key(text("a branch, tag or commit, as a string"), "HEAD"),
-                    "path": Key(text("a folder"), "."),
-                    "dockerfile": Key(text("a file name"), "Dockerfile"),
-                    "args": Key(MapOf(_ENV_NAME, _env_value(False), "a mapping of build arguments"), {}),
-                }
-            )
-        ),
-        "archive": Key(text("the path of a docker save file on the controller")),
-        "command": Key(_COMMAND),
-        "port": Key(integer(1, 65535), required=True),
-        "replicas": Key(integer(1, MAX_REPLICAS), 1),
-        "slot_port": Key(integer(1024, 65535 - SLOT_BLOCK)),
-        "domains": Key(ListOf(_DOMAIN, least=1), required=True),
-        "serve_all": Key(boolean(), False),
-        "health": Key(
-            Record(
-                {
-                    "path": Key(text("a path such as /health", r"/[!-~]*"), "/health"),
-                    "status": Key(integer(100, 599), 200),
-                    "successes": Key(integer(1, 100), 2),
-                    "interval": Key(number(0.05, 3600, "seconds"), 1),
-                    "timeout": Key(number(1, 86400, "seconds"), 60),
-                    "expect": Key(
-                        MapOf(r".+", Rule("a value", lambda v: True), "a mapping of JSON paths to values"), {}
-                    ),
-                }
-            ),
-            {},
-        ),
-        "env": Key(MapOf(_ENV_NAME, _env_value(False), "a mapping of NAME: value"), {}),
-        "secrets": Key(MapOf(_ENV_NAME, _env_value(True), "a mapping of NAME: value"), {}),
-        "database_url": Key(_DATABASE_URL),
-        "database_pooled_url": Key(_DATABASE_URL),
-        "migrate": Key(
-            Record(
-                {
-                    "tool": Key(choice("alembic"), required=True),
-                    "command": Key(_COMMAND),
-                    "workdir": Key(text("an absolute folder in the image", r"/.*")),
-                    "lock_timeout": Key(text("a time such as 500ms or 5s", r"[1-9][0-9]*(?:ms|s|min)"), "5s"),
-                    "timeout": Key(integer(1, 86400, "seconds"), 600),
-                    "backup": Key(boolean(), True),
-                }
-            )
-        ),
-        "workers": Key(ListOf(_WORKER), []),
-        "websockets": Key(boolean(), False),
-        "body_limit": Key(_SIZE, "1m"),
-        "headers": Key(MapOf(_HEADER_NAME, text("a header value on one line", r"[ -~]+"), "a mapping of headers"), {}),
-        "resources": Key(
-            Record(
-                {
-                    "memory": Key(_SIZE, "512m"),
-                    "cpus": Key(number(0.01, 1024, "CPUs")),
-                    "pids": Key(integer(1, 1000000), 512),
-                }
-            ),
-            {},
-        ),
-        "volumes": Key(
-            ListOf(text("name:/path or /host/path:/path, with :ro if read-only", r"[^:]+:/[^:]*(?::ro|:rw)?")), []
-        ),
-        "user": Key(text("uid or uid:gid", r"[0-9a-z_-]+(?::[0-9a-z_-]+)?")),
-        "read_only": Key(boolean(), True),
-        "cap_add": Key(ListOf(text("a capability such as NET_BIND_SERVICE", r"[A-Z_]+")), []),
-        "drain_timeout": Key(_SECONDS, 30),
-        "stop_timeout": Key(_SECONDS, 30),
-        "backup": Key(
-            Either(
-                Record(
-                    {
-                        "schedule": Key(
-                            text("a time of day such as 03:00, in quotes", r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"), "03:00"
-                        ),
-                        "keep": Key(
-                            Record(
-                                {
-                                    "daily": Key(integer(0, 10000), 7),
-                                    "weekly": Key(integer(0, 10000), 4),
-                                    "monthly": Key(integer(0, 10000), 6),
-                                }
-                            ),
-                            {},
-                        ),
-                    }
-                )
-            ),
-            {},
-        ),
-    }
-)
 
 
 class AppError(ValueError):
@@ -239,16 +70,25 @@ def _across_keys(app: object) -> Iterator[Problem]:
             yield Problem(name, "given", f"it goes with source: {name}, and source is {source}")
     if app.get("migrate") and not app.get("database_url"):
         yield Problem("database_url", "missing", "it must be given when migrate is")
+    if app.get("registry") and source != "pull":
+        yield Problem("registry", "given", f"it goes with source: pull, and source is {source}")
     if app.get("database_pooled_url") and not app.get("database_url"):
         yield Problem("database_url", "missing", "it must be given when database_pooled_url is")
     for name in _repeated(_texts(app, "domains")):
         yield Problem("domains", f'a list with "{name}" twice', "each domain once")
-    workers = app.get("workers")
-    names = [w.get("name") for w in workers if isinstance(w, Mapping)] if isinstance(workers, list) else []
-    for name in _repeated([name for name in names if isinstance(name, str)]):
-        yield Problem("workers", f'a list with the name "{name}" twice', "each name once")
-    if "web" in names:
-        yield Problem("workers", 'a list with the name "web"', "another name, for web is the app itself")
+    for key in ("workers", "jobs"):
+        if "web" in _names(app, key):
+            yield Problem(key, 'a list with the name "web"', "another name, for web is the app itself")
+    for name in _repeated([*_names(app, "workers"), *_names(app, "jobs")]):
+        yield Problem("workers and jobs", f'lists with the name "{name}" twice', "each name once")
+    tool = (app.get("migrate") or {}).get("tool") if isinstance(app.get("migrate"), Mapping) else None
+    for key, owner in (("path", "sql"), ("check", "command")):
+        if tool in ("alembic", "prisma", "django", "sql", "command") and tool != owner and app["migrate"].get(key):
+            yield Problem(f"migrate.{key}", "given", f"it goes with tool: {owner}, and tool is {tool}")
+    if tool == "command" and not app["migrate"].get("command"):
+        yield Problem("migrate.command", "missing", "it must be given when tool is command")
+    if tool == "sql" and not app["migrate"].get("path"):
+        yield Problem("migrate.path", "missing", "it must be given when tool is sql")
 
 
 def _across_apps(apps: list[Any]) -> Iterator[str]:
@@ -283,6 +123,12 @@ def _across_apps(apps: list[Any]) -> Iterator[str]:
                         f"accepted: ports at least {SLOT_BLOCK} apart."
                     )
             blocks.append((base, label))
+
+
+def _names(app: Mapping[str, Any], key: str) -> list[str]:
+    items = app.get(key)
+    names = [item.get("name") for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    return [name for name in names if isinstance(name, str)]
 
 
 def _texts(app: Mapping[str, Any], key: str) -> list[str]:
@@ -385,7 +231,7 @@ def databases(apps: object) -> list[dict[str, Any]]:
     ]
 
 
-_SECRET_KEYS = ("secrets", "database_url", "database_pooled_url")
+_SECRET_KEYS = ("secrets", "database_url", "database_pooled_url", "registry")
 
 
 def public(app: Mapping[str, Any]) -> dict[str, Any]:

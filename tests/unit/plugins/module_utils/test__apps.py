@@ -57,6 +57,44 @@ def app(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {"workers": [{"name": "web", "command": ["x"]}]}, ['workers is a list with the name "web"'], id="web worker"
         ),
+        pytest.param(
+            {
+                "workers": [{"name": "mail", "command": ["x"]}],
+                "jobs": [{"name": "mail", "command": ["y"], "schedule": "daily"}],
+            },
+            ['workers and jobs is lists with the name "mail" twice'],
+            id="a job like a worker",
+        ),
+        pytest.param(
+            {"jobs": [{"name": "mail", "command": ["y"]}]},
+            ["jobs[0].schedule is missing"],
+            id="a job without a schedule",
+        ),
+        pytest.param(
+            {"migrate": {"tool": "sql"}, "database_url": "postgresql://u@h/d"},
+            ["migrate.path is missing"],
+            id="sql without a path",
+        ),
+        pytest.param(
+            {"migrate": {"tool": "command"}, "database_url": "postgresql://u@h/d"},
+            ["migrate.command is missing"],
+            id="no command",
+        ),
+        pytest.param(
+            {"migrate": {"tool": "alembic", "path": "/sql"}, "database_url": "postgresql://u@h/d"},
+            ["migrate.path is given", "it goes with tool: sql"],
+            id="a path that nothing reads",
+        ),
+        pytest.param(
+            {"registry": {"username": "me"}}, ["registry.password is missing"], id="a login without a password"
+        ),
+        pytest.param(
+            {"registry": {"username": "me", "password": "x"}, "source": "build", "build": {"path": "."}},
+            ["registry is given", "source: pull"],
+            id="a login for a build",
+        ),
+        pytest.param({"warm_up": ["start"]}, ["warm_up[0] is"], id="no path"),
+        pytest.param({"hooks": {"pre": ["x"]}}, ["hooks.pre is an unknown key"], id="an unknown hook"),
         pytest.param({"workers": [{"name": "w1", "command": "x y"}]}, ["workers[0].command is"], id="command as text"),
         pytest.param({"backup": True}, ["backup is a boolean", "false, or"], id="true for a backup"),
         pytest.param({"backup": {"keep": {"daily": -1}}}, ["backup.keep.daily is"], id="negative keep"),
@@ -123,7 +161,7 @@ def test_good_images(image: str) -> None:
 def test_defaults_are_filled_in_and_normal_form_is_stable() -> None:
     first = _apps.normal([app(env={"PORT": 8000}, workers=[{"name": "w1", "command": ["x"]}])])
     assert first[0]["health"] == {
-        "path": "/health", "status": 200, "successes": 2, "interval": 1, "timeout": 60, "expect": {},
+        "path": "/health", "status": 200, "successes": 2, "interval": 0.5, "timeout": 60, "expect": {},
     }  # fmt: skip
     assert first[0]["env"] == {"PORT": "8000"}
     assert first[0]["workers"] == [{"name": "w1", "command": ["x"], "replicas": 1, "overlap": True}]
