@@ -15,6 +15,8 @@ from ._rules import Either, Key, ListOf, MapOf, Problem, Record, Rule, boolean, 
 SLOT_BLOCK = 20
 MAX_REPLICAS = SLOT_BLOCK // 2
 
+MIGRATION_TOOLS = ("alembic", "prisma", "django", "sql", "command")
+
 # RFC 1123 section 2.1: letters, digits and hyphens; at least one dot, since a public certificate needs it.
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _DOMAIN = text("a host name such as app.example.com", rf"(?=.{{4,253}}\Z){_LABEL}(?:\.{_LABEL})+")
@@ -147,7 +149,7 @@ APP = Record(
         "migrate": Key(
             Record(
                 {
-                    "tool": Key(choice("alembic", "prisma", "django", "sql", "command"), required=True),
+                    "tool": Key(choice(*MIGRATION_TOOLS), required=True),
                     "command": Key(_COMMAND),
                     "check": Key(_COMMAND),
                     "path": Key(text("an absolute folder in the image", r"/.*")),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from ._app_schema import APP, MAX_REPLICAS, SLOT_BLOCK
+from ._app_schema import APP, MAX_REPLICAS, MIGRATION_TOOLS, SLOT_BLOCK
 from ._rules import Problem, shown
 
 #: Loopback ports of the slots. They lie below Linux's default ip_local_port_range (32768-60999), so that no
@@ -60,20 +60,39 @@ def _label(app: object, position: int) -> str:
 
 def _across_keys(app: object) -> Iterator[Problem]:
     """Yield what is wrong between the keys of one app."""
-    if not isinstance(app, Mapping):
-        return
+    if isinstance(app, Mapping):
+        yield from _across_source(app)
+        yield from _across_database(app)
+        yield from _across_names(app)
+
+
+def _across_source(app: Mapping[str, Any]) -> Iterator[Problem]:
     source = app.get("source", "pull")
     for name in ("build", "archive"):
         if source == name and not app.get(name):
             yield Problem(name, "missing", f"it must be given when source is {name}")
-        if source != name and app.get(name):
-            yield Problem(name, "given", f"it goes with source: {name}, and source is {source}")
-    if app.get("migrate") and not app.get("database_url"):
-        yield Problem("database_url", "missing", "it must be given when migrate is")
-    if app.get("registry") and source != "pull":
-        yield Problem("registry", "given", f"it goes with source: pull, and source is {source}")
-    if app.get("database_pooled_url") and not app.get("database_url"):
-        yield Problem("database_url", "missing", "it must be given when database_pooled_url is")
+    for name, owner in (("build", "build"), ("archive", "archive"), ("registry", "pull")):
+        if source != owner and app.get(name):
+            yield Problem(name, "given", f"it goes with source: {owner}, and source is {source}")
+
+
+def _across_database(app: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in ("migrate", "database_pooled_url"):
+        if app.get(name) and not app.get("database_url"):
+            yield Problem("database_url", "missing", f"it must be given when {name} is")
+    migrate = app.get("migrate")
+    if not isinstance(migrate, Mapping):
+        return
+    tool = migrate.get("tool")
+    for name, owner in (("path", "sql"), ("command", "command")):
+        if tool == owner and not migrate.get(name):
+            yield Problem(f"migrate.{name}", "missing", f"it must be given when tool is {owner}")
+    for name, owner in (("path", "sql"), ("check", "command")):
+        if tool in MIGRATION_TOOLS and tool != owner and migrate.get(name):
+            yield Problem(f"migrate.{name}", "given", f"it goes with tool: {owner}, and tool is {tool}")
+
+
+def _across_names(app: Mapping[str, Any]) -> Iterator[Problem]:
     for name in _repeated(_texts(app, "domains")):
         yield Problem("domains", f'a list with "{name}" twice', "each domain once")
     for key in ("workers", "jobs"):
@@ -81,14 +100,6 @@ def _across_keys(app: object) -> Iterator[Problem]:
             yield Problem(key, 'a list with the name "web"', "another name, for web is the app itself")
     for name in _repeated([*_names(app, "workers"), *_names(app, "jobs")]):
         yield Problem("workers and jobs", f'lists with the name "{name}" twice', "each name once")
-    tool = (app.get("migrate") or {}).get("tool") if isinstance(app.get("migrate"), Mapping) else None
-    for key, owner in (("path", "sql"), ("check", "command")):
-        if tool in ("alembic", "prisma", "django", "sql", "command") and tool != owner and app["migrate"].get(key):
-            yield Problem(f"migrate.{key}", "given", f"it goes with tool: {owner}, and tool is {tool}")
-    if tool == "command" and not app["migrate"].get("command"):
-        yield Problem("migrate.command", "missing", "it must be given when tool is command")
-    if tool == "sql" and not app["migrate"].get("path"):
-        yield Problem("migrate.path", "missing", "it must be given when tool is sql")
 
 
 def _across_apps(apps: list[Any]) -> Iterator[str]:
