@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -32,6 +35,32 @@ class Site:
     ca: str
     """The root certificate, PEM."""
 
+    def get(self, path: str, timeout: float = 10) -> tuple[int, bytes]:
+        """Ask from this machine."""
+        connection = _Pinned(self.name, timeout=timeout, context=ssl.create_default_context(cadata=self.ca))
+        connection.address = self.address
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def health(self) -> dict[str, str]:
+        """What the app says of itself.
+
+        Raises:
+            LoadError: it is not healthy.
+        """
+        try:
+            status, body = self.get("/health")
+        except (OSError, http.client.HTTPException) as error:
+            raise LoadError(f"https://{self.name}/health does not answer: {error!r}") from error
+        if status != 200:
+            raise LoadError(f"https://{self.name}/health answers {status}: {body[:200]!r}")
+        found: dict[str, str] = json.loads(body)
+        return found
+
 
 @dataclass(frozen=True)
 class Request:
@@ -57,6 +86,16 @@ class Figures:
     p50: float
     p99: float
     longest: float
+
+
+class _Pinned(http.client.HTTPSConnection):
+    """Connects to a fixed address, while name and certificate check stay those of the site: curl's --resolve."""
+
+    address = ""
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self.address, 443), self.timeout)
+        self.sock = self._context.wrap_socket(plain, server_hostname=self.host)  # type: ignore[attr-defined]
 
 
 # Pure: from records to figures
