@@ -5,54 +5,16 @@
 from __future__ import annotations
 
 import json
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
+
+from ._health_explain import address_of, explain, redacted
 
 BODY_SHOWN = 500
 EAGER_PAUSE = 0.05
 _MISSING = object()
-
-
-def _named(*names: str) -> Callable[[BaseException], bool]:
-    return lambda exc: type(exc).__name__ in names
-
-
-def _is(*types: type[BaseException]) -> Callable[[BaseException], bool]:
-    return lambda exc: isinstance(exc, types)
-
-
-# Told apart by the builtin exception at the root, because requests and urllib3 wrap differently from version to
-# version; by name where the root is urllib3's own. The first row that matches anything in the chain wins.
-_CAUSES: tuple[tuple[str, Callable[[BaseException], bool], str], ...] = (
-    ("dns", _is(socket.gaierror), "the name {host} does not resolve ({reason}), expected an address"),
-    (
-        "tls",
-        lambda exc: isinstance(exc, ssl.SSLCertVerificationError) or type(exc).__name__ == "CertificateError",
-        "the certificate is not accepted ({reason}), expected a valid one for this name",
-    ),
-    ("tls", _is(ssl.SSLError), "the TLS handshake with {address} failed ({reason}), expected HTTPS there"),
-    ("refused", _is(ConnectionRefusedError), "connection refused, expected a listener on {address}"),
-    ("timeout", _is(TimeoutError, socket.timeout), "no {doing} {address} within {timeout:g} s"),
-    (
-        "timeout",
-        _named("ConnectTimeout", "ReadTimeout", "ReadTimeoutError"),
-        "no {doing} {address} within {timeout:g} s",
-    ),
-    (
-        "closed",
-        _is(ConnectionResetError, ConnectionAbortedError, BrokenPipeError),
-        "{address} closed the connection without an answer, expected one",
-    ),
-    (
-        "unreachable",
-        lambda exc: isinstance(exc, OSError) and bool(exc.errno and exc.strerror),
-        "no connection to {address} ({reason})",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -89,7 +51,7 @@ class Health:
     path: str = "/health"
     expect: Expectation = field(default_factory=Expectation)
     successes: int = 2
-    interval: float = 1.0
+    interval: float = 0.5
     timeout: float = 60.0
     try_timeout: float = 5.0
 
@@ -150,7 +112,7 @@ class Outcome:
         tries = f"{self.attempts} {'try' if self.attempts == 1 else 'tries'} in {self.elapsed:.1f} s"
         if self.ok:
             return f"{self.last.target}: healthy after {tries}"
-        why = (self.last_failure or self.last).message
+        why = (self.last_failure or self.last).message or f"{self.last.target}: passed, but not often enough yet"
         if self.last.final:
             return why
         row = f", {self.streak.best} of {self.streak.needed} in a row at best" if self.streak.needed > 1 else ""
@@ -167,11 +129,13 @@ def wait(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     eager: bool = False,
+    observe: Callable[[Outcome], None] = lambda _outcome: None,
 ) -> Outcome:
     """Call `probe(seconds it may take)` until it passed `successes` times in a row, or time is over, or a try is final.
 
     There is always at least one try, and none starts after `timeout`. With `eager` the first tries come faster than
     `interval`, so that what is healthy soon is also seen soon; the successes are `interval` apart all the same.
+    `observe` is told how things stand after each try.
     """
     start = clock()
     streak, attempts, last_failure = Streak(successes), 0, None
@@ -180,12 +144,17 @@ def wait(
         attempt = probe(max(min(try_timeout, left), 0.05))
         attempts += 1
         streak = streak.after(attempt)
-        last_failure = last_failure if attempt.ok else attempt
+        # The last try may have too little time left to see what those before it saw.
+        cut_short = attempt.error == "timeout" and left < min(try_timeout, timeout) / 2 and last_failure is not None
+        if not attempt.ok and not cut_short:
+            last_failure = attempt
         elapsed = clock() - start
         # A tenth of the time gone by: noticed late by so much at most, and soon as rare as any other try.
         pause = min(interval, max(EAGER_PAUSE, elapsed / 10)) if eager and not streak.count else interval
+        outcome = Outcome(streak.done, attempts, elapsed, streak, attempt, last_failure)
+        observe(outcome)
         if streak.done or attempt.final or elapsed + pause >= timeout:
-            return Outcome(streak.done, attempts, elapsed, streak, attempt, last_failure)
+            return outcome
         sleep(pause)
 
 
@@ -248,57 +217,8 @@ def parse_url(text: str) -> str:
 
 def failure(target: str, exc: BaseException, *, timeout: float, latency_ms: float, address: str = "") -> Attempt:
     """The attempt that ended in this exception, with its cause told apart. `address` is what was connected to."""
-    kind, text = explain(exc, timeout=timeout, address=address or _address(target))
+    kind, text = explain(exc, timeout=timeout, address=address or address_of(target))
     return Attempt(ok=False, target=target, latency_ms=latency_ms, error=kind, message=f"{target}: {text}")
-
-
-def explain(exc: BaseException, *, timeout: float, address: str) -> tuple[str, str]:
-    """Kind and sentence for a network exception, whatever libraries have wrapped around the real one."""
-    chain = list(_causes(exc))
-    host = address.rpartition(":")[0].strip("[]") or address
-    doing = "connection to" if any("Connect" in type(cause).__name__ for cause in chain) else "answer from"
-    for kind, matches, text in _CAUSES:
-        for cause in chain:
-            if matches(cause):
-                return kind, text.format(
-                    address=address, host=host, timeout=timeout, doing=doing, reason=_reason(cause)
-                )
-    return "unreachable", f"no usable answer from {address} ({type(chain[-1]).__name__}: {chain[-1]})"
-
-
-def redacted(url: str) -> str:
-    """The URL without the user and password it may carry."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """The exception and everything it wraps, outermost first: by cause, context, `reason` or as an argument."""
-    seen: set[int] = set()
-    queue: list[Any] = [exc]
-    while queue:
-        here = queue.pop(0)
-        if isinstance(here, BaseException) and id(here) not in seen:
-            seen.add(id(here))
-            yield here
-            queue += [getattr(here, "reason", None), *here.args, here.__cause__, here.__context__]
-
-
-def _reason(exc: BaseException) -> str:
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return getattr(exc, "verify_message", "") or str(exc)
-    if isinstance(exc, ssl.SSLError) and getattr(exc, "reason", None):  # unset where Python code raised it
-        return exc.reason.replace("_", " ").lower()
-    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
-
-
-def _address(target: str) -> str:
-    parts = urlsplit(target)
-    if not parts.netloc:
-        return target
-    host = parts.netloc.rpartition("@")[2]
-    port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-    return host if parts.port else host + port
 
 
 def _wrong_status(attempt: Attempt, expectation: Expectation) -> str:

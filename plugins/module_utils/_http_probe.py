@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ._health import Attempt, failure, redacted
+from ._health import Attempt, failure
+from ._health_explain import redacted
 
 try:
     import requests
@@ -81,7 +82,7 @@ def probe_http(
             url, headers=sent, verify=verify and (ca_path or True), timeout=timeout, allow_redirects=False, stream=True
         )
         with answer:
-            body = _body(answer)
+            body = _body(answer, deadline=start + timeout)
         return Attempt(
             ok=True,
             target=target,
@@ -114,12 +115,15 @@ def _mount(session: requests.Session, prefix: str, name: str) -> None:
         session.mount(prefix, _NameAdapter(name))
 
 
-def _body(answer: requests.Response) -> bytes:
+def _body(answer: requests.Response, *, deadline: float) -> bytes:
     body = b""
     for chunk in answer.iter_content(16384):
         body += chunk
         if len(body) >= BODY_LIMIT:
             break
+        # The timeout of requests is one for each read, and a slow body comes in many.
+        if time.monotonic() > deadline:
+            raise TimeoutError
     return body
 
 

@@ -6,14 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: health_wait
-short_description: Wait until a service is healthy, and say why not
+short_description: Wait until services are healthy, and say why not
 version_added: "0.1.0"
 author: ["The quayside.web authors (@quayside)"]
 description:
-  - Tries an URL or a TCP port from the host that the task runs on, until it passed as many times in a row as asked.
+  - Tries an URL, a TCP port, a container or a PostgreSQL server from the host that the task runs on, until it passed as
+    many times in a row as asked. Several of them are tried at once.
   - When time is over, the message names the target, what was found last and what was expected. It tells a name that
-    does not resolve, a refused connection, a TLS failure, a timeout, a wrong status and a wrong body apart.
-requirements: ["requests"]
+    does not resolve, a refused connection, a TLS failure, a timeout, a wrong status and a wrong body apart; a starting
+    database from a wrong password and an unknown database. It holds the last lines of a container that does not run.
+  - What waiting cannot heal ends the wait at once, namely a container that has exited and a login that is refused.
+requirements:
+  - C(python3-requests) on the host, for O(url)
+  - C(python3-docker) on the host, for O(container)
+  - C(python3-psycopg2) on the host, for an URL in O(postgres)
 attributes:
   check_mode:
     support: full
@@ -28,6 +34,37 @@ options:
   tcp:
     description: Address that must accept a connection, as C(host:port).
     type: str
+  container:
+    description:
+      - Name or id of a container that must run, without a restart in the last 10 seconds or between two tries, and be
+        healthy if it has a HEALTHCHECK.
+      - One that has exited and is not being restarted fails the task at once, with its exit code and last 50 lines.
+    type: str
+  postgres:
+    description:
+      - A database URL such as V(postgresql://user:password@host:5432/name). It must let the user in and answer a query.
+        A refused login fails the task at once; a starting server and an unknown database are waited for.
+      - Or V(host:port) alone. The server must accept connections, as with C(pg_isready); nobody logs in.
+    type: str
+  targets:
+    description: Several things to wait for at once, in place of O(url), O(tcp), O(container) and O(postgres). What a
+      target leaves out is taken from the option of that name beside O(targets).
+    type: list
+    elements: dict
+    suboptions:
+      url: {description: As O(url)., type: str}
+      tcp: {description: As O(tcp)., type: str}
+      container: {description: As O(container)., type: str}
+      postgres: {description: As O(postgres)., type: str}
+      status: {description: As O(status)., type: list, elements: int}
+      expect: {description: As O(expect)., type: dict}
+      headers: {description: As O(headers)., type: dict}
+      host: {description: As O(host)., type: str}
+      connect_to: {description: As O(connect_to)., type: str}
+      ca_path: {description: As O(ca_path)., type: path}
+      successes: {description: As O(successes)., type: int}
+      interval: {description: As O(interval)., type: float}
+      try_timeout: {description: As O(try_timeout)., type: float}
   status:
     description: Accepted HTTP statuses.
     type: list
@@ -38,7 +75,7 @@ options:
     type: dict
     default: {}
   headers:
-    description: Request headers.
+    description: Request headers. What C(Authorization), C(Cookie), C(X-Api-Key) and the like hold is never shown.
     type: dict
     default: {}
   host:
@@ -60,7 +97,7 @@ options:
     type: float
     default: 1
   timeout:
-    description: Seconds in all.
+    description: Seconds in all, for all targets together.
     type: float
     default: 60
   try_timeout:
@@ -87,19 +124,30 @@ EXAMPLES = r"""
     connect_to: 127.0.0.1:443
     status: [200, 204]
 
-- name: Wait for PostgreSQL's port
+- name: Wait until the database lets the app in
   quayside.web.health_wait:
-    tcp: db.internal:5432
+    postgres: "{{ ledger_database_url }}"
     timeout: 20
+
+- name: Wait for all that the app needs, at once
+  quayside.web.health_wait:
+    targets:
+      - postgres: db.internal:5432
+      - tcp: cache.internal:6379
+      - container: search
+        successes: 3
+      - url: https://login.example.com/ready
+        ca_path: /etc/ssl/internal-ca.pem
+    timeout: 120
 """
 
 RETURN = r"""
 healthy:
-  description: Whether it passed.
+  description: Whether all targets passed.
   type: bool
   returned: always
 attempts:
-  description: Number of tries.
+  description: Number of tries, of all targets together.
   type: int
   returned: always
 elapsed:
@@ -107,11 +155,12 @@ elapsed:
   type: float
   returned: always
 latency_ms:
-  description: Milliseconds that the last try took.
+  description: Milliseconds that the last try took; of several targets, the slowest one's.
   type: float
   returned: always
 status:
-  description: The last HTTP status, if there was one.
+  description: The last HTTP status, if there was one. This and the next three are, of several targets, those of the
+    first that is not healthy.
   type: int
   returned: always
 last_error:
@@ -119,108 +168,110 @@ last_error:
   type: str
   returned: always
 error:
-  description: The kind of the last failure, one of V(dns), V(refused), V(tls), V(timeout), V(closed), V(unreachable),
-    V(status), V(body), or nothing.
+  description:
+    - The kind of the last failure, or nothing.
+    - Of the network, one of V(dns), V(refused), V(tls), V(timeout), V(closed), V(unreachable).
+    - Of an answer, one of V(status), V(body).
+    - Of a container, one of V(engine), V(absent), V(stopped), V(exited), V(restarted), V(starting), V(unhealthy).
+    - Of PostgreSQL, one of V(starting), V(full), V(login), V(database), V(query), V(protocol).
+    - In check mode also V(library), where the host has no Python library for this kind of target yet.
   type: str
   returned: always
+log:
+  description: The last 50 lines of a container that does not run or is unhealthy, or nothing.
+  type: str
+  returned: always
+results:
+  description: For each target, in the order given, C(target) (its name without any login), C(kind) and the same values
+    as above.
+  type: list
+  elements: dict
+  returned: always
+  sample:
+    - target: http://127.0.0.1:21010/health
+      kind: url
+      healthy: true
+      attempts: 4
+      elapsed: 3.02
+      latency_ms: 2.1
+      status: 200
+      last_error: "http://127.0.0.1:21010/health: connection refused, expected a listener on 127.0.0.1:21010"
+      error: refused
+      log: ""
 """
 
-import time
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.quayside.web.plugins.module_utils._health import (
-    Attempt,
-    Expectation,
-    judge,
-    parse_address,
-    parse_status,
-    parse_url,
-    wait,
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quayside.web.plugins.module_utils._health_report import message, results
+from ansible_collections.quayside.web.plugins.module_utils._health_run import (
+    certificates_problem,
+    missing_library,
+    probe_for,
+    wait_for_all,
 )
-from ansible_collections.quayside.web.plugins.module_utils._http_probe import (
-    REQUESTS_ERROR,
-    new_session,
-    probe_http,
-    probe_tcp,
+from ansible_collections.quayside.web.plugins.module_utils._health_targets import (
+    HttpCheck,
+    Target,
+    parse_targets,
+    secrets,
 )
+
+CHECKS: dict[str, dict[str, Any]] = {
+    "url": {"type": "str"},
+    "tcp": {"type": "str"},
+    "container": {"type": "str"},
+    "postgres": {"type": "str", "no_log": True},
+    "status": {"type": "list", "elements": "int"},
+    "expect": {"type": "dict"},
+    "headers": {"type": "dict", "no_log": True},
+    "host": {"type": "str"},
+    "connect_to": {"type": "str"},
+    "ca_path": {"type": "path"},
+    "successes": {"type": "int"},
+    "interval": {"type": "float"},
+    "try_timeout": {"type": "float"},
+}
+DEFAULTS = {"status": [200], "expect": {}, "headers": {}, "successes": 1, "interval": 1, "try_timeout": 5}
+
+
+def host_problem(target: Target) -> str:
+    """Return why this host cannot try a target at all; empty if it can."""
+    if isinstance(target.check, HttpCheck) and target.check.ca_path:
+        return missing_library(target) or certificates_problem(target.check.ca_path)
+    return missing_library(target)
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "url": {"type": "str"},
-            "tcp": {"type": "str"},
-            "status": {"type": "list", "elements": "int", "default": [200]},
-            "expect": {"type": "dict", "default": {}},
-            "headers": {"type": "dict", "default": {}},
-            "host": {"type": "str"},
-            "connect_to": {"type": "str"},
-            "ca_path": {"type": "path"},
-            "successes": {"type": "int", "default": 1},
-            "interval": {"type": "float", "default": 1},
+            **{key: {**spec, "default": DEFAULTS[key]} if key in DEFAULTS else spec for key, spec in CHECKS.items()},
+            "targets": {"type": "list", "elements": "dict", "options": CHECKS},
             "timeout": {"type": "float", "default": 60},
-            "try_timeout": {"type": "float", "default": 5},
         },
-        mutually_exclusive=[("url", "tcp")],
-        required_one_of=[("url", "tcp")],
         supports_check_mode=True,
     )
-    params = module.params
-    if params["url"] and REQUESTS_ERROR and not module.check_mode:
-        module.fail_json(msg=missing_required_lib("requests"), exception=REQUESTS_ERROR)
+    # Exactly what is secret: hidden as a whole, a header such as "https" would be hidden in every message too.
+    module.no_log_values = secrets(module.params)
     try:
-        if params["successes"] < 1 or params["interval"] < 0 or params["timeout"] < 0 or params["try_timeout"] <= 0:
-            raise ValueError("successes and try_timeout must be above zero, interval and timeout not below it.")
-        expectation = Expectation(status=parse_status(params["status"]), json=params["expect"])
-        connect_to = parse_address(params["connect_to"]) if params["connect_to"] else None
-        address = parse_address(params["tcp"]) if params["tcp"] else ("", 0)
-        url = parse_url(params["url"]) if params["url"] else ""
+        targets = parse_targets(module.params)
     except ValueError as exc:
         module.fail_json(msg=str(exc))
-    ca_path = params["ca_path"]
-    if ca_path and not Path(ca_path).exists() and not module.check_mode:
-        module.fail_json(msg=f"ca_path is {ca_path}, which is not on this host, expected a file with certificates.")
-
-    def probe(seconds: float) -> Attempt:
-        if not url:
-            return probe_tcp(*address, timeout=seconds)
-        if REQUESTS_ERROR:
-            return Attempt(ok=False, target=url, error="unreachable", message="requests is not installed yet")
-        answer = probe_http(
-            url,
-            session=session,
-            host_header=params["host"],
-            headers={name: str(value) for name, value in params["headers"].items()},
-            ca_path=ca_path,
-            timeout=seconds,
-            connect_to=connect_to,
-        )
-        return judge(answer, expectation)
-
-    session = None if REQUESTS_ERROR else new_session()
-    outcome = wait(
-        probe,
-        successes=1 if module.check_mode else params["successes"],
-        # In check mode the first try is the last.
-        interval=params["try_timeout"] if module.check_mode else params["interval"],
-        timeout=params["try_timeout"] if module.check_mode else params["timeout"],
-        try_timeout=params["try_timeout"],
-        clock=time.monotonic,
-        sleep=time.sleep,
-    )
-    result = {
-        "healthy": outcome.ok,
-        "attempts": outcome.attempts,
-        "elapsed": round(outcome.elapsed, 2),
-        "latency_ms": outcome.last.latency_ms,
-        "status": outcome.last.status,
-        "last_error": outcome.last_failure.message if outcome.last_failure else "",
-        "error": outcome.last_failure.error if outcome.last_failure else "",
-    }
-    if not outcome.ok and not module.check_mode:
-        module.fail_json(msg=outcome.message, **result)
-    module.exit_json(changed=False, msg=outcome.message, **result)
+    timeout = module.params["timeout"]
+    if module.check_mode:
+        timeout = max(target.try_timeout for target in targets)
+        # The first try is the last.
+        targets = tuple(replace(target, successes=1, interval=timeout) for target in targets)
+    else:
+        problems = [problem for problem in map(host_problem, targets) if problem]
+        if problems:
+            module.fail_json(msg="; ".join(problems))
+    outcomes = wait_for_all(targets, [probe_for(target) for target in targets], timeout=timeout)
+    result = {**results(targets, outcomes), "msg": message(outcomes)}
+    if not result["healthy"] and not module.check_mode:
+        module.fail_json(**result)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

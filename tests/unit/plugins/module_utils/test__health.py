@@ -3,37 +3,26 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 from dataclasses import replace
 
 import pytest
+from ansible_collections.quayside.web.plugins.module_utils._app_schema import APP
 from ansible_collections.quayside.web.plugins.module_utils._health import (
     Attempt,
     Expectation,
     Health,
+    Outcome,
     Streak,
-    explain,
     failure,
     json_at,
     judge,
     parse_address,
     parse_status,
     parse_url,
-    redacted,
     wait,
 )
 
 ANSWER = Attempt(ok=True, target="http://app/health", status=200, body='{"status": "ok", "checks": [{"name": "db"}]}')
-
-
-def wrapped(outer: BaseException, inner: BaseException) -> BaseException:
-    outer.__context__ = inner
-    return outer
-
-
-class ConnectTimeout(OSError):
-    """Named as the one of requests, which is an OSError too."""
 
 
 @pytest.mark.parametrize(
@@ -103,47 +92,6 @@ def test_json_at(path: str, found: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("exc", "kind", "text"),
-    [
-        (
-            wrapped(OSError("max retries"), socket.gaierror(-2, "Name or service not known")),
-            "dns",
-            "the name app does not resolve (Name or service not known), expected an address",
-        ),
-        (
-            wrapped(OSError(), ConnectionRefusedError(111, "Connection refused")),
-            "refused",
-            "connection refused, expected a listener on app:80",
-        ),
-        (ConnectTimeout(), "timeout", "no connection to app:80 within 2 s"),
-        (wrapped(OSError(), socket.timeout("timed out")), "timeout", "no answer from app:80 within 2 s"),
-        (
-            wrapped(OSError(), ConnectionResetError(104, "reset")),
-            "closed",
-            "app:80 closed the connection without an answer, expected one",
-        ),
-        (OSError(113, "No route to host"), "unreachable", "no connection to app:80 (No route to host)"),
-        (ValueError("odd"), "unreachable", "no usable answer from app:80 (ValueError: odd)"),
-        (
-            OSError(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")),
-            "tls",
-            "the TLS handshake with app:80 failed ([SSL: WRONG_VERSION_NUMBER] wrong version number), "
-            "expected HTTPS there",
-        ),
-        (
-            OSError(ssl.SSLCertVerificationError("self-signed certificate")),
-            "tls",
-            "the certificate is not accepted (self-signed certificate), expected a valid one for this name",
-        ),
-    ],
-)
-def test_explain(exc: BaseException, kind: str, text: str) -> None:
-    found = explain(exc, timeout=2, address="app:80")
-    assert found[0] == kind
-    assert found[1].replace("('self-signed certificate',)", "self-signed certificate") == text
-
-
-@pytest.mark.parametrize(
     ("target", "address"),
     [
         ("http://app/x", "app:80"),
@@ -179,7 +127,7 @@ class Clock:
 
 def run(
     results: list[Attempt], *, successes: int = 2, timeout: float = 10, cost: float = 0.5, eager: bool = False
-) -> tuple[object, list[float]]:
+) -> tuple[Outcome, list[float]]:
     clock, allowed, script = Clock(), [], iter(results)
 
     def probe(seconds: float) -> Attempt:
@@ -239,6 +187,45 @@ def test_wait_stops_at_a_final_failure() -> None:
     assert (outcome.ok, outcome.attempts, outcome.message) == (False, 2, "app: the container exited with 1")
 
 
+def test_wait_tells_how_things_stand() -> None:
+    seen: list[Outcome] = []
+    clock, script = Clock(), iter([BAD, ANSWER, ANSWER])
+    wait(
+        lambda _seconds: next(script),
+        successes=2,
+        interval=1,
+        timeout=9,
+        try_timeout=5,
+        clock=clock,
+        sleep=clock.sleep,
+        observe=seen.append,
+    )
+    assert [(outcome.ok, outcome.attempts, outcome.streak.count) for outcome in seen] == [
+        (False, 1, 0),
+        (False, 2, 1),
+        (True, 3, 2),
+    ]
+
+
+def test_a_try_cut_short_does_not_hide_what_was_seen_before() -> None:
+    late = replace(BAD, error="timeout", message="http://app/health: no answer")
+    outcome, _allowed = run([late, BAD, late], timeout=6, cost=1)
+    assert outcome.message == "http://app/health: answered 503 (3 tries in 5.0 s, 0 of 2 in a row at best)"
+    outcome, _allowed = run([BAD, late], timeout=8, cost=3)
+    assert outcome.message.startswith("http://app/health: no answer")
+
+
+def test_passing_too_seldom_is_told() -> None:
+    outcome, _allowed = run([ANSWER], timeout=1)
+    assert outcome.message == (
+        "http://app/health: passed, but not often enough yet (1 try in 0.5 s, 1 of 2 in a row at best)"
+    )
+
+
+def test_health_takes_the_key_of_an_app_as_it_is() -> None:
+    assert Health.from_params(APP.keys["health"].rule.normal({})) == Health()
+
+
 def test_health_from_params() -> None:
     health = Health.from_params({"path": "/up", "status": [200, 204], "expect": {"a.b": 1}, "timeout": "30"})
     assert health == Health(path="/up", expect=Expectation(frozenset({200, 204}), {"a.b": 1}), timeout=30)
@@ -288,7 +275,3 @@ def test_parse_url_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="expected http") as caught:
         parse_url(text)
     assert "Secret" not in str(caught.value)
-
-
-def test_urls_are_shown_without_login() -> None:
-    assert redacted("https://me:Secret@app:1/x?y=1") == "https://app:1/x?y=1"
