@@ -13,9 +13,10 @@ author: ["The quayside.web authors (@quayside)"]
 description:
   - Asks the registry for the digest behind a tag first, so that a run with nothing to do transfers nothing, and check
     mode tells the truth. The image is then pulled by that digest.
-  - An image that does not exist, or not for this host's architecture, fails before anything is transferred.
+  - An image that does not exist, or not for this host's architecture, a refused login or a disk without room fails
+    before anything is transferred.
   - Where the registry does not answer but the host has the image under this reference, it warns and goes on.
-  - Logins are those of C(docker login) on the host.
+  - Without O(username), logins are those of C(docker login) on the host.
 requirements:
   - docker (Python package, C(python3-docker) in Debian)
 seealso:
@@ -34,12 +35,40 @@ options:
         play does other things; a later call joins it, and tells whether it worked.
     type: bool
     default: true
+  username:
+    description:
+      - The user to log in to the registry as, for this pull alone.
+      - The login goes to the Docker engine with the request. It is written to no file of the host and shown nowhere.
+    type: str
+  password:
+    description: The user's password or token.
+    type: str
+  retries:
+    description:
+      - How often to try again where the network fails, after 1, 2, 4 and so on up to 10 seconds. A registry that
+        refuses, or has no such image, is believed at once.
+      - Where the transfer itself breaks off, the engine tries again five times within 50 seconds; that is not repeated.
+    type: int
+    default: 3
+  min_free:
+    description:
+      - What must be free on the file system where Docker keeps images before a pull, such as V(512m) or V(1g). Twice
+        the size of the largest image of the same repository on the host must be free too, and 20,000 inodes.
+    type: str
+    default: 1g
 """
 
 EXAMPLES = r"""
 - name: Pull the ledger
   quayside.web.image_pull:
     name: registry.example.com/ledger:1.4.2
+
+- name: Pull it with a login that stays on the controller
+  quayside.web.image_pull:
+    name: registry.example.com/ledger:1.4.2
+    username: deploy
+    password: "{{ vault_registry_password }}"
+    min_free: 3g
 """
 
 RETURN = r"""
@@ -54,126 +83,69 @@ digest:
   sample: sha256:4bcff63911fcb4448bd4fdacec207030997caf25e9bea4045fa6c8c44de311d1
 """
 
-import traceback
+import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.quayside.web.plugins.module_utils._docker_run import begin_pull
-
-try:
-    import docker
-    import docker.errors
-    import requests
-
-    DOCKER_TRACEBACK = None
-except ImportError:
-    DOCKER_TRACEBACK = traceback.format_exc()
-
-
-class PullError(Exception):
-    """An image cannot be had; the text says which and why."""
-
-
-def local_image(api: Any, name: str) -> tuple[str, set[str]]:
-    """Return the id of the image on the host, and the registry's digests it is known by."""
-    try:
-        image = api.inspect_image(name)
-    except docker.errors.ImageNotFound:
-        return "", set()
-    return image["Id"], {digest.rpartition("@")[2] for digest in image["RepoDigests"] or []}
-
-
-def remote_digest(api: Any, name: str) -> str:
-    """Return the digest behind a reference, from its registry.
-
-    Raises:
-        PullError: the registry has no such image, refuses, or has none for this architecture.
-    """
-    try:
-        answer = api.inspect_distribution(name)
-    except docker.errors.NotFound as error:
-        raise PullError(
-            f'image "{name}": the registry has none by that name and tag ({error.explanation}); '
-            'push it, or correct "image".'
-        ) from error
-    except docker.errors.APIError as error:
-        if error.status_code in {401, 403}:
-            raise PullError(
-                f'image "{name}": the registry refuses access ({error.explanation}); run "docker login" for it on this '
-                'host, or correct "image".'
-            ) from error
-        raise
-    host = api.version()
-    wanted = (host["Os"], host["Arch"])
-    offered = {(platform.get("os"), platform.get("architecture")) for platform in answer.get("Platforms") or []}
-    if offered and wanted not in offered:
-        names = ", ".join(sorted("/".join(map(str, item)) for item in offered))
-        raise PullError(f'image "{name}": the registry has it for {names}; this host needs {"/".join(wanted)}.')
-    return str(answer["Descriptor"]["digest"])
-
-
-def split(name: str) -> tuple[str, str]:
-    """Return repository and tag of a reference."""
-    head, slash, tail = name.partition("@")[0].rpartition("/")
-    return head + slash + tail.partition(":")[0], tail.partition(":")[2]
-
-
-def pull(api: Any, name: str, digest: str) -> None:
-    """Pull by digest, and give the image the name it was asked for by."""
-    repository, tag = split(name)
-    for step in api.pull(repository, tag=digest, stream=True, decode=True):
-        if "error" in step:
-            raise PullError(f'image "{name}": the pull failed: {step["error"]}')
-    if tag:
-        api.tag(f"{repository}@{digest}", repository, tag)
+from ansible_collections.quayside.web.plugins.module_utils._image_pull import fetch
+from ansible_collections.quayside.web.plugins.module_utils._preflight import size_bytes
+from ansible_collections.quayside.web.plugins.module_utils._registry import DOCKER_ERROR, NoEngine, client
+from ansible_collections.quayside.web.plugins.module_utils._registry_answer import ImageError
 
 
 def run(module: AnsibleModule, api: Any) -> dict[str, Any]:
     """Read, plan, and unless this is a check, apply."""
-    name = module.params["name"]
-    image_id, known = local_image(api, name)
-    pinned = name.partition("@")[2]
-    try:
-        digest = pinned if image_id and pinned else remote_digest(api, name)
-    except (docker.errors.APIError, requests.RequestException) as error:
-        if not image_id:
-            raise PullError(f'image "{name}": the registry does not answer: {error}') from error
-        module.warn(f'image "{name}": the registry does not answer ({error}); going on with the image on this host')
-        digest = next(iter(known), "")
-    changed = bool(digest) and digest not in known
-    if changed and not module.check_mode and not module.params["wait"]:
-        begin_pull(f"{split(name)[0]}@{digest}")
-    elif changed and not module.check_mode:
-        pull(api, name, digest)
-        image_id = local_image(api, name)[0]
-    diff = {"before": f"{next(iter(known), 'none')}\n", "after": f"{digest}\n"} if changed else {}
-    return {"changed": changed, "id": image_id, "digest": digest, "diff": diff}
+    params = module.params
+    if not re.fullmatch("[0-9]+[kmg]", params["min_free"]):
+        raise ImageError(f'min_free is "{params["min_free"]}"; accepted: a size such as 512m or 1g.')
+    if params["retries"] < 0:
+        raise ImageError(f"retries is {params['retries']}; accepted: 0 or more.")
+    login = {"username": params["username"], "password": params["password"]} if params["username"] else None
+    fetched = fetch(
+        api,
+        params["name"],
+        auth=login,
+        wait=params["wait"],
+        check=module.check_mode,
+        retries=params["retries"],
+        min_free_bytes=size_bytes(params["min_free"]),
+        notify=module.warn,
+    )
+    before, after = f"{fetched.before_digest or 'none'}\n", f"{fetched.digest}\n"
+    return {
+        "changed": fetched.changed,
+        "id": fetched.id,
+        "digest": fetched.digest,
+        "diff": {"before": before, "after": after} if fetched.changed else {},
+    }
 
 
 def main() -> None:
     """Run as an Ansible module."""
     module = AnsibleModule(
-        argument_spec={"name": {"type": "str", "required": True}, "wait": {"type": "bool", "default": True}},
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "wait": {"type": "bool", "default": True},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "retries": {"type": "int", "default": 3},
+            "min_free": {"type": "str", "default": "1g"},
+        },
+        required_together=[("username", "password")],
         supports_check_mode=True,
     )
-    if DOCKER_TRACEBACK and not module.check_mode:
-        module.fail_json(msg=missing_required_lib("docker"), exception=DOCKER_TRACEBACK)
+    if DOCKER_ERROR and not module.check_mode:
+        module.fail_json(msg=missing_required_lib("docker"), exception=DOCKER_ERROR)
     try:
-        if DOCKER_TRACEBACK:
-            raise PullError("python3-docker is not on this host yet")
-        api = docker.from_env(version="auto").api
-    except Exception as error:
+        module.exit_json(**run(module, client()))
+    except NoEngine as error:
         if not module.check_mode:
-            module.fail_json(msg=f"Docker does not answer on this host ({error}); run the docker role.")
+            module.fail_json(msg=str(error))
         module.exit_json(
             changed=True, id="", digest="", msg="Docker is not on this host yet: the image would be pulled."
         )
-    try:
-        module.exit_json(**run(module, api))
-    except PullError as error:
+    except ImageError as error:
         module.fail_json(msg=str(error))
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        module.fail_json(msg=f'image "{module.params["name"]}": {error}')
 
 
 if __name__ == "__main__":
