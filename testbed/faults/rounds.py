@@ -22,7 +22,7 @@ from testbed.faults.state import LABEL, Found, problems
 
 WATCHER = Path(__file__).with_name("watcher.py")
 #: Large enough that a pull of it can be struck.
-BIG_LAYER = "RUN head -c 30000000 /dev/urandom > /app/big"
+BIG_LAYER = "RUN head -c 30000000 /dev/urandom > /tmp/big"
 #: What a strike in the middle of a migration finds; both versions of the app have this revision.
 REARM = "DROP TABLE IF EXISTS extra; UPDATE alembic_version SET version_num = '0003'"
 
