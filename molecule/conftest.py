@@ -89,8 +89,15 @@ def check_run(converge_playbook: Path) -> PlaybookRun:
 
 @pytest.fixture(scope="session")
 def converge_with(converge_playbook: Path) -> Callable[..., PlaybookRun]:
-    """The scenario's playbook, run again with other variables: `converge_with(docker_source="docker").messages`."""
-    return lambda **variables: _run_playbook(converge_playbook, "--extra-vars", json.dumps(variables))
+    """The scenario's playbook, run again with other variables: `converge_with(docker_source="docker").messages`.
+
+    `limit="debian12"` leaves the other hosts alone.
+    """
+
+    def run(limit: str = "all", **variables: Any) -> PlaybookRun:
+        return _run_playbook(converge_playbook, f"--limit={limit}", "--extra-vars", json.dumps(variables))
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -219,11 +219,32 @@ def test_a_site_without_slots(render: Render) -> None:
 
 
 def test_connections_to_the_app_are_kept_but_never_requests_repeated(render: Render) -> None:
-    text = render(a_site(upstream_idle=2))["quayside/sites/shop.conf"]
+    text = render(a_site())["quayside/sites/shop.conf"]
     assert text.count("keepalive 32;") == 2
-    assert text.count("keepalive_timeout 2s;") == 2
+    assert text.count("keepalive_timeout 500ms;") == 2
     assert "proxy_set_header Connection '';" in text
     assert re.findall(r"proxy_next_upstream (.*);", text) == ["error timeout"]
+
+
+@pytest.mark.parametrize(("seconds", "milliseconds"), [(2, "2000ms"), (0.25, "250ms"), ("1.5", "1500ms")])
+def test_how_long_unused_connections_to_the_app_are_kept(
+    render: Render, seconds: float | str, milliseconds: str
+) -> None:
+    text = render(a_site(upstream_idle=seconds))["quayside/sites/shop.conf"]
+    assert text.count(f"    keepalive_timeout {milliseconds};") == 2
+
+
+def test_only_the_host_itself_is_told_the_slot(render: Render) -> None:
+    files = render(a_site())
+    redirecting, served = site_servers(files)[1:]
+    assert "add_header X-Quayside-Slot $quayside_slot always;" in served
+    assert "proxy_hide_header X-Quayside-Slot;" in served.split("location /")[1], "an app cannot claim to be another"
+    assert "X-Quayside-Slot" not in redirecting
+    http = files["quayside/http.conf"]
+    local = re.search(r"geo \$quayside_is_local \{([^}]*)\}", http)
+    slot = re.search(r"map \$quayside_is_local \$quayside_slot \{([^}]*)\}", http)
+    assert local and local[1].split() == ["default", "0;", "127.0.0.0/8", "1;", "::1", "1;"]
+    assert slot and slot[1].split() == ["default", "'';", "1", "$proxy_host;"]
 
 
 @pytest.mark.parametrize(("websockets", "connection"), [(False, "''"), (True, "$quayside_connection")])

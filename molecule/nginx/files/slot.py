@@ -33,6 +33,7 @@ class Answer(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Frame-Options", "ALLOW-FROM https://evil.test")
         self.send_header("X-Powered-By", "a stand-in")
+        self.send_header("X-Quayside-Slot", "a lie")
         self.end_headers()
         self.wfile.write(body)
 

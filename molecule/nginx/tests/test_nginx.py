@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,6 +34,7 @@ class Answer:
 
 
 Curl = Callable[..., Answer]
+Converge = Callable[..., tuple[dict[str, int], str]]
 
 
 @pytest.fixture(scope="module")
@@ -68,38 +67,22 @@ def curl(machine: Any, name: str, outside: Any, address_of: Callable[[str], str]
     return ask
 
 
-def playbook(name: str, **variables: Any) -> tuple[dict[str, int], str]:
-    """Converges this host with other variables; its counts and its output."""
-    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
-    run = subprocess.run(
-        [
-            "ansible-playbook",
-            f"--inventory={inventory}",
-            f"--limit={name}",
-            f"-e{json.dumps(variables)}",
-            str(CONVERGE),
-        ],
-        env={
-            **os.environ,
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-            "ANSIBLE_FORCE_COLOR": "false",
-            "ANSIBLE_NOCOLOR": "true",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    report = json.JSONDecoder().raw_decode(run.stdout, run.stdout.index("{\n"))[0]
-    messages = [task["hosts"][name].get("msg", "") for play in report["plays"] for task in play["tasks"]]
-    return report["stats"][name], "\n".join(map(str, messages))
+@pytest.fixture(scope="module")
+def converge(name: str, converge_with: Callable[..., Any]) -> Converge:
+    """Converges this host with other variables; its counts, and what its failed task said."""
+
+    def run(**variables: Any) -> tuple[dict[str, int], str]:
+        done = converge_with(limit=name, **variables)
+        return done.stats[name], done.messages.get(name, "")
+
+    return run
 
 
 @pytest.fixture
-def restored(name: str) -> Iterator[None]:
+def restored(converge: Converge) -> Iterator[None]:
     """Afterwards the host serves what converge.yml says, and that is one change at most."""
     yield
-    stats, output = playbook(name)
+    stats, output = converge()
     assert stats["failures"] == 0, output
 
 
@@ -217,6 +200,28 @@ def test_the_flag_switches_the_slot_without_a_reload(machine: Any, curl: Curl) -
     assert nginx_processes(machine) == processes
 
 
+@pytest.mark.parametrize(
+    ("url", "slot"), [("shop.test/", "shop_blue"), ("blog.test/slow", "my_blog_blue")], ids=["an answer", "an error"]
+)
+def test_the_host_itself_is_told_the_slot(machine: Any, url: str, slot: str) -> None:
+    domain, _slash, rest = url.partition("/")
+    request = rf"GET /{rest} HTTP/1.1\r\nHost: {domain}\r\nX-Quayside-Slot: another lie\r\nConnection: close\r\n\r\n"
+    answer = machine.run(
+        f"printf '{request}' | timeout 5 openssl s_client -quiet -connect 127.0.0.1:443 -servername {domain}"
+    ).stdout
+    head = answer.replace("\r", "").partition("\n\n")[0]
+    assert [line for line in head.split("\n") if line.lower().startswith("x-quayside-slot")] == [
+        f"X-Quayside-Slot: {slot}"
+    ]
+
+
+@pytest.mark.parametrize("url", ["https://shop.test/", "https://www.shop.test/", "https://blog.test/slow"])
+def test_nobody_else_is_told_the_slot(curl: Curl, url: str) -> None:
+    answer = curl(url, "-H", "X-Forwarded-For: 127.0.0.1", "-H", "X-Real-IP: 127.0.0.1")
+    assert answer.status.startswith("HTTP/2 ")
+    assert "x-quayside-slot" not in answer.headers, "nor gets what the app claims"
+
+
 def test_the_log_is_json_without_the_query(machine: Any, curl: Curl) -> None:
     curl("https://shop.test/logged?token=sentinel", "-H", "Referer: https://x.test/?token=sentinel", "-A", 'a "b" \\')
     time.sleep(0.2)
@@ -253,11 +258,13 @@ def test_the_running_nginx_serves_the_revision_of_its_files(machine: Any) -> Non
     ],
     ids=["bad value", "no certificate", "domain taken"],
 )
-def test_a_broken_site_changes_nothing(machine: Any, name: str, curl: Curl, site: dict[str, Any], words: str) -> None:
+def test_a_broken_site_changes_nothing(
+    machine: Any, converge: Converge, curl: Curl, site: dict[str, Any], words: str
+) -> None:
     before = machine.check_output("find /etc/nginx -type f -exec sha256sum {} + | sort")
     processes = nginx_processes(machine)
     broken = SITES[1] | {"name": "bad", "domains": ["bad.test"]} | site
-    stats, output = playbook(name, nginx_sites=[*SITES, broken])
+    stats, output = converge(nginx_sites=[*SITES, broken])
     assert (stats["failures"], stats["changed"]) == (1, 0)
     assert words in output, output
     assert machine.check_output("find /etc/nginx -type f -exec sha256sum {} + | sort") == before
@@ -266,12 +273,12 @@ def test_a_broken_site_changes_nothing(machine: Any, name: str, curl: Curl, site
 
 
 def test_a_site_that_is_no_longer_declared_goes_and_others_stay(
-    machine: Any, name: str, curl: Curl, restored: None
+    machine: Any, converge: Converge, curl: Curl, restored: None
 ) -> None:
     foreign = "/etc/nginx/conf.d/foreign.conf"
     machine.check_output(f"echo 'server {{ listen 8081; return 204; }}' > {foreign}")
     try:
-        stats, output = playbook(name, nginx_sites=SITES[:1])
+        stats, output = converge(nginx_sites=SITES[:1])
         assert (stats["failures"], stats["changed"]) == (0, 1), output
         assert curl("https://blog.test/").code == 35
         assert curl("http://blog.test/").code in (52, 56)
@@ -287,7 +294,7 @@ def test_a_site_that_is_no_longer_declared_goes_and_others_stay(
         machine.check_output(f"rm {foreign}")
 
 
-def test_a_reload_that_takes_no_effect_is_undone(machine: Any, name: str, curl: Curl) -> None:
+def test_a_reload_that_takes_no_effect_is_undone(machine: Any, converge: Converge, curl: Curl) -> None:
     """nginx -t passes and systemctl reload returns 0 where a port is in use, and the old configuration stays."""
     machine.check_output("systemd-run --unit=squatter python3 -m http.server 20081")
     before = machine.check_output("find /etc/nginx -type f -exec sha256sum {} + | sort")
@@ -295,7 +302,7 @@ def test_a_reload_that_takes_no_effect_is_undone(machine: Any, name: str, curl: 
     foreign = SITES[1] | {"name": "bad", "domains": ["bad.test"]}
     try:
         machine.check_output("echo 'server { listen 20081; }' > /etc/nginx/conf.d/late.conf")
-        stats, output = playbook(name, nginx_sites=[*SITES, foreign])
+        stats, output = converge(nginx_sites=[*SITES, foreign])
         assert (stats["failures"], stats["changed"]) == (1, 0)
         assert "bind() to 0.0.0.0:20081 failed (98: Address already in use)" in output, output
     finally:
@@ -304,19 +311,19 @@ def test_a_reload_that_takes_no_effect_is_undone(machine: Any, name: str, curl: 
     assert curl("https://shop.test/").asked["port"] == 21000
 
 
-def test_a_stopped_nginx_is_started_again(machine: Any, name: str, curl: Curl) -> None:
+def test_a_stopped_nginx_is_started_again(machine: Any, converge: Converge, curl: Curl) -> None:
     machine.check_output("systemctl disable --now nginx")
-    stats, output = playbook(name)
+    stats, output = converge()
     assert (stats["failures"], stats["changed"]) == (0, 1), output
     assert machine.service("nginx").is_enabled
     assert curl("https://shop.test/").asked["port"] == 21000
 
 
-def test_a_taken_port_is_refused_before_anything_changes(machine: Any, name: str, curl: Curl) -> None:
+def test_a_taken_port_is_refused_before_anything_changes(machine: Any, converge: Converge, curl: Curl) -> None:
     machine.check_output("systemctl stop nginx && systemd-run --unit=squatter python3 -m http.server 80")
     time.sleep(0.5)
     try:
-        stats, output = playbook(name, nginx_sites=[])
+        stats, output = converge(nginx_sites=[])
         assert (stats["failures"], stats["changed"]) == (1, 0)
         assert "port 80: python3 (pid " in output
         assert "stop it with 'systemctl disable --now squatter.service'" in output
