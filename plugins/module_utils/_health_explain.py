@@ -30,11 +30,11 @@ _CAUSES: tuple[tuple[str, Callable[[BaseException], bool], str], ...] = (
     ),
     ("tls", _is(ssl.SSLError), "the TLS handshake with {address} failed ({reason}), expected HTTPS there"),
     ("refused", _is(ConnectionRefusedError), "connection refused, expected a listener on {address}"),
-    ("timeout", _is(TimeoutError, socket.timeout), "no {doing} {address} within {timeout:.3g} s"),
+    ("timeout", _is(TimeoutError, socket.timeout), "no {doing} {address} within {timeout:g} s"),
     (
         "timeout",
         _named("ConnectTimeout", "ReadTimeout", "ReadTimeoutError"),
-        "no {doing} {address} within {timeout:.3g} s",
+        "no {doing} {address} within {timeout:g} s",
     ),
     (
         "closed",
@@ -58,7 +58,7 @@ def explain(exc: BaseException, *, timeout: float, address: str) -> tuple[str, s
         for cause in chain:
             if matches(cause):
                 return kind, text.format(
-                    address=address, host=host, timeout=timeout, doing=doing, reason=_reason(cause)
+                    address=address, host=host, timeout=round(timeout, 1), doing=doing, reason=_reason(cause)
                 )
     return "unreachable", f"no usable answer from {address} ({type(chain[-1]).__name__}: {chain[-1]})"
 

@@ -110,7 +110,7 @@ def query_failed(text: str, database: DatabaseUrl) -> Attempt:
 
 
 def too_slow(database: DatabaseUrl, seconds: float) -> Attempt:
-    return _bad(database, "timeout", f"no answer from {database.host}:{database.port} within {seconds:.3g} s")
+    return _bad(database, "timeout", f"no answer from {database.host}:{database.port} within {round(seconds, 1):g} s")
 
 
 def startup_packet() -> bytes:

@@ -60,7 +60,7 @@ class ContainerProbe:
 def _engine_failure(target: str, exc: Exception, seconds: float) -> Attempt:
     text = str(getattr(exc, "explanation", None) or exc) or type(exc).__name__
     if isinstance(exc, requests.Timeout):
-        said = f"the Docker engine did not answer within {seconds:.3g} s, expected it to"
+        said = f"the Docker engine did not answer within {round(seconds, 1):g} s, expected it to"
     elif "Permission denied" in text:
         said = "this user may not ask the Docker engine, expected root; give the task become: true"
     elif "No such file" in text or "Connection refused" in text:
