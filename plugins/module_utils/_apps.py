@@ -87,9 +87,9 @@ def _across_database(app: Mapping[str, Any]) -> Iterator[Problem]:
     for name, owner in (("path", "sql"), ("command", "command")):
         if tool == owner and not migrate.get(name):
             yield Problem(f"migrate.{name}", "missing", f"it must be given when tool is {owner}")
-    for name, owner in (("path", "sql"), ("check", "command")):
-        if tool in MIGRATION_TOOLS and tool != owner and migrate.get(name):
-            yield Problem(f"migrate.{name}", "given", f"it goes with tool: {owner}, and tool is {tool}")
+    for name, owners in (("path", ("sql", "prisma")), ("check", ("command",))):
+        if tool in MIGRATION_TOOLS and tool not in owners and migrate.get(name):
+            yield Problem(f"migrate.{name}", "given", f"it goes with tool: {' or '.join(owners)}, and tool is {tool}")
 
 
 def _across_names(app: Mapping[str, Any]) -> Iterator[Problem]:

@@ -2,8 +2,8 @@
 # Copyright: (c) 2026, The quayside.web authors
 """Releases of an app: what runs in which slot, and what has to happen so that a wanted release is live.
 
-A slot (blue or green) is one whole copy of an app: its web containers and its workers. The live slot is the one
-that the flag file names. Pure: no I/O, the clock is passed in.
+A slot (blue or green) is one whole copy of an app: its web containers, its workers and its jobs. The live slot is
+the one that the flag file names. Pure: no I/O, the clock is passed in.
 """
 
 from __future__ import annotations
@@ -12,47 +12,19 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ._apps import APPS_DIRECTORY, slot_ports
+from ._app_containers import JOB, WEB, Container, Wanted
+from ._apps import APPS_DIRECTORY
 
-WEB = "web"
-LABEL = "quayside."
+SLOTS = ("blue", "green")
 
 #: Keys of an app that shape its containers; a change of any other key needs no new release.
 _CONTAINER_KEYS = (
-    "image_id", "command", "port", "replicas", "env", "workers", "resources", "volumes", "user", "read_only",
+    "image_id", "command", "port", "replicas", "env", "workers", "jobs", "resources", "volumes", "user", "read_only",
     "cap_add", "stop_timeout",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Container:
-    """A container of this app as it was found on the host."""
-
-    name: str
-    slot: str
-    process: str
-    number: int
-    release: str
-    running: bool
-    kept: bool = True
-    """Whether its restart policy brings it back at boot, as it must be for a live one."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A container that a release needs."""
-
-    process: str
-    number: int
-    command: tuple[str, ...] | None
-    port: int | None = None
-    overlap: bool = True
-
-    def name(self, app: str, slot: str) -> str:
-        return f"{app}-{slot}-{self.process}-{self.number}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +42,17 @@ class Manifest:
     finished: str = ""
     by: str = ""
     reason: str = ""
-    schema: str = ""
+    schema: tuple[str, ...] | None = None
+    """The state of the database that the release was brought out with, as db_migrate tells it; None if unknown."""
     steps: Mapping[str, float] = field(default_factory=dict)
+    proof: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        """Read a record; keys of other versions of this collection are passed over."""
+        known = {item.name: data[item.name] for item in fields(cls) if item.name in data}
+        schema = data.get("schema")
+        return cls(**{**known, "schema": tuple(schema) if isinstance(schema, list) else None})
 
 
 @dataclass(frozen=True)
@@ -86,19 +67,19 @@ class Stored:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do. Nothing to do: every field but `release` and `slot` is empty."""
+    """What to do. Nothing to do: every field but `release`, `slot` and `warm` is empty."""
 
     release: str
     slot: str
     """The slot that is live afterwards."""
-    fresh: bool = False
-    """The whole release is to be started in `slot`, gated, and made live."""
+    switch: bool = False
+    """The release is not live yet: it is to be gated and made live."""
     flip: bool = False
     """The flag has to change."""
     remove: tuple[str, ...] = ()
     """Leftovers in the way: containers without traffic, removed first."""
     start: tuple[Wanted, ...] = ()
-    """Containers that the live release lacks."""
+    """Containers that the release lacks in its slot."""
     keep: tuple[str, ...] = ()
     """Live containers that would not come back at boot yet."""
     retire: tuple[str, ...] = ()
@@ -106,7 +87,12 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        return bool(self.fresh or self.flip or self.remove or self.start or self.keep or self.retire)
+        return bool(self.switch or self.flip or self.remove or self.start or self.keep or self.retire)
+
+    @property
+    def ready(self) -> bool:
+        """The release was kept warm: its web containers run and only lack the traffic."""
+        return self.switch and not any(item.kind == WEB for item in self.start)
 
 
 def app_directory(name: str) -> str:
@@ -128,22 +114,16 @@ def fingerprint(app: Mapping[str, Any], image_id: str, secret: Mapping[str, str]
     It covers secrets, so it belongs in 0600 files only.
     """
     shape = {key: app.get(key) for key in _CONTAINER_KEYS}
+    # When a job runs is its timer's business, not its container's.
+    shape["jobs"] = [{"name": job["name"], "command": job["command"]} for job in app["jobs"]]
     shape.update({"image_id": image_id, "secrets": dict(secret), "slot_port": slot_port})
     text = json.dumps(shape, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def wanted_containers(app: Mapping[str, Any], slot: str, slot_port: int) -> tuple[Wanted, ...]:
-    """Return the containers of a release in a slot: the web replicas first, then the workers."""
-    command = tuple(app["command"]) if app["command"] else None
-    ports = slot_ports(slot_port, app["replicas"])[slot]
-    web = [Wanted(WEB, number, command, port) for number, port in enumerate(ports, 1)]
-    workers = [
-        Wanted(worker["name"], number, tuple(worker["command"]), None, worker["overlap"])
-        for worker in app["workers"]
-        for number in range(1, worker["replicas"] + 1)
-    ]
-    return tuple(web + workers)
+def serving(found: Iterable[Container], live_slot: str) -> list[Container]:
+    """Return the containers that have the traffic."""
+    return [c for c in found if c.slot == live_slot and c.kind == WEB and c.running]
 
 
 def plan(
@@ -154,6 +134,7 @@ def plan(
     wanted: Mapping[str, tuple[Wanted, ...]],
     wanted_fingerprint: str,
     new_release: str,
+    warm: str = "",
 ) -> Plan:
     """Decide how the wanted release becomes the live one.
 
@@ -163,45 +144,52 @@ def plan(
         fingerprints: of every recorded release, by its id.
         wanted: the containers of the wanted release, for each slot.
         wanted_fingerprint: of the wanted release.
-        new_release: the id to use if a new release must start.
+        new_release: the id to use if the release is not live yet.
+        warm: the id of a release whose web containers stay up beside the live one for now.
     """
     found = list(found)
-    live = [container for container in found if container.slot == live_slot]
-    other = [container for container in found if container.slot != live_slot]
-    serving = [container for container in live if container.process == WEB and container.running]
-    web_wanted = [item for item in wanted[live_slot] if item.process == WEB]
-    releases = {container.release for container in serving}
-    if len(releases) == 1 and len(serving) == len(web_wanted):
+    traffic = serving(found, live_slot)
+    releases = {container.release for container in traffic}
+    web = [item for item in wanted[live_slot] if item.kind == WEB]
+    if len(releases) == 1 and len(traffic) == len(web):
         release = next(iter(releases))
         if fingerprints.get(release) == wanted_fingerprint:
-            return _converged(release, live_slot, live, other, wanted[live_slot])
+            return _converged(release, live_slot, found, wanted[live_slot], warm)
     # Where nothing of the live slot runs there is no traffic to keep, and so no slot to switch away from.
-    target = other_slot(live_slot) if serving else live_slot
+    target = other_slot(live_slot) if traffic else live_slot
+    there = [container for container in found if container.slot == target]
+    # Only a release that is asked for by its id can be there already: kept warm, or from a run that was killed.
+    same = fingerprints.get(new_release) == wanted_fingerprint
+    good = [c for c in there if same and any(c.is_(item, new_release) for item in wanted[target])]
     return Plan(
         release=new_release,
         slot=target,
-        fresh=True,
+        switch=True,
         flip=target != live_slot,
-        remove=tuple(container.name for container in found if container.slot == target),
-        retire=tuple(container.name for container in found if container.slot != target),
+        remove=tuple(c.name for c in there if c not in good and not c.busy),
+        start=_missing(wanted[target], good, new_release),
+        retire=tuple(c.name for c in found if c.slot != target and not c.busy),
     )
 
 
-def _converged(
-    release: str, slot: str, live: list[Container], other: list[Container], wanted: tuple[Wanted, ...]
-) -> Plan:
+def _converged(release: str, slot: str, found: list[Container], wanted: tuple[Wanted, ...], warm: str) -> Plan:
     """The wanted release has the traffic: finish what an interrupted run may have left undone."""
-    good = {(c.process, c.number) for c in live if c.running and c.release == release}
-    missing = tuple(item for item in wanted if (item.process, item.number) not in good)
-    in_the_way = tuple(c.name for c in live if not (c.running and c.release == release))
+    live = [container for container in found if container.slot == slot]
+    good = [c for c in live if any(c.is_(item, release) for item in wanted)]
+    stays = [c for c in found if c.slot != slot and c.kind == WEB and c.running and c.release == warm]
     return Plan(
         release=release,
         slot=slot,
-        remove=in_the_way,
-        start=missing,
-        keep=tuple(c.name for c in live if c.running and c.release == release and not c.kept),
-        retire=tuple(c.name for c in other),
+        remove=tuple(c.name for c in live if c not in good and not c.busy),
+        start=_missing(wanted, good, release),
+        keep=tuple(c.name for c in good if not c.kept and c.kind != JOB),
+        retire=tuple(c.name for c in found if c.slot != slot and c not in stays and not c.busy),
     )
+
+
+def _missing(wanted: Iterable[Wanted], good: Iterable[Container], release: str) -> tuple[Wanted, ...]:
+    good = list(good)
+    return tuple(item for item in wanted if not any(c.is_(item, release) for c in good))
 
 
 def previous(manifests: Iterable[Manifest], live_release: str) -> Manifest | None:
@@ -230,40 +218,20 @@ def prune(manifests: Iterable[Manifest], live_release: str, keep: int) -> tuple[
     return gone, {m.image_id for m in gone} - kept_images
 
 
-def environment(app: Mapping[str, Any], secret: Mapping[str, str], release: str, slot: str) -> dict[str, str]:
-    """Return the environment of a release's containers."""
-    own = {"QUAYSIDE_APP": app["name"], "QUAYSIDE_RELEASE": release, "QUAYSIDE_SLOT": slot}
-    return {**app["env"], **secret, **own}
-
-
-def host_options(app: Mapping[str, Any], item: Wanted) -> dict[str, Any]:
-    """Return the sandbox of a container, as arguments of the Docker SDK's `create_host_config`."""
-    resources = app["resources"]
-    options: dict[str, Any] = {
-        "init": True,
-        # Not before it is live: a half-deployed container must not come back at boot.
-        "restart_policy": {"Name": "no"},
-        "read_only": app["read_only"],
-        "tmpfs": {"/tmp": "rw,nosuid,nodev,mode=1777,size=64m"} if app["read_only"] else None,  # noqa: S108
-        "cap_drop": ["ALL"],
-        "cap_add": app["cap_add"],
-        "security_opt": ["no-new-privileges"],
-        "mem_limit": resources["memory"],
-        "memswap_limit": resources["memory"],
-        "pids_limit": resources["pids"],
-        "binds": app["volumes"],
-    }
-    if resources["cpus"]:
-        options["nano_cpus"] = int(resources["cpus"] * 1_000_000_000)
-    if item.port is not None:
-        options["port_bindings"] = {app["port"]: ("127.0.0.1", item.port)}
-    return options
-
-
-def labels(app: str, slot: str, item: Wanted, release: str) -> dict[str, str]:
-    """Return what `Container`s are recognised by later."""
-    values = {"app": app, "slot": slot, "process": item.process, "number": str(item.number), "release": release}
-    return {LABEL + key: value for key, value in values.items()}
+def schema_problem(manifest: Manifest, state: tuple[str, ...] | None, live_release: str) -> str | None:
+    """Return why a recorded release can't work with the database as it is now, or None if it can as far as known."""
+    if manifest.schema is None or state is None or set(manifest.schema) == set(state):
+        return None
+    found = [
+        f"only {when}: {', '.join(sorted(items))}"
+        for when, items in (("then", set(manifest.schema) - set(state)), ("now", set(state) - set(manifest.schema)))
+        if items
+    ]
+    return (
+        f'app "{manifest.app}": release "{manifest.release}" was brought out with another schema than the database has '
+        f"now ({'; '.join(found)}); if it works with that all the same, set app_container_allow_schema_ahead, else "
+        f'stay with "{live_release}" or bring out a version that does.'
+    )
 
 
 def health_params(app: Mapping[str, Any], release: str) -> dict[str, Any]:

@@ -4,44 +4,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
 
-from ._apps import MAX_REPLICAS, slot_ports
-from ._health import Health
-from ._release import WEB, Manifest, Plan, Stored, Wanted, environment, health_params, other_slot
-from ._release import prune as plan_prune
+from ._app_containers import JOB, WEB, WORKER, Wanted
+from ._app_schema import MAX_REPLICAS
+from ._apps import slot_ports
+from ._release import Plan, Stored, other_slot
+from ._release_checks import Checks, public_url, upstream_name
 from ._release_host import AppHost, ReleaseError
-
-VERIFY_SECONDS = 10
-
-
-class Interrupted(BaseException):
-    """A signal asks this process to end; like KeyboardInterrupt it passes every `except Exception`."""
-
-
-@contextlib.contextmanager
-def signals_raise() -> Iterator[None]:
-    """Turn the signals that end a process into `Interrupted`, so that what was begun gets undone."""
-
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-
-    def interrupt(number: int, _frame: object) -> NoReturn:
-        # Once: another signal must not interrupt the undoing.
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+from ._release_steps import Steps
+from ._traffic import Summary
+from ._traffic_probe import TrafficProbe
+from ._traffic_watch import Watch
 
 
 @dataclass
@@ -51,12 +27,16 @@ class Switch:
     host: AppHost
     plan: Plan
     stored: Stored
-    manifest: Manifest
     wanted: tuple[Wanted, ...]
     slot_port: int
     verify_port: int | None
     """The port nginx serves HTTPS on, or None where there is no vhost to verify through."""
-    steps: dict[str, float] = field(default_factory=dict)
+    steps: Steps
+    before: str = ""
+    """The release that was live before."""
+    watch: float = 0
+    """Seconds to look at the traffic once it has moved."""
+    proof: Summary | None = None
     paused: list[str] = field(default_factory=list)
     """Workers of the old slot that had to stop before their new selves start."""
 
@@ -66,53 +46,113 @@ class Switch:
         Raises:
             ReleaseError: it could not be; the release that was live before still is.
         """
-        with self._timed("clear"):
-            self.host.remove(self.plan.remove)
-        if self.plan.fresh:
-            self._switch()
-        else:
-            self._start(self.plan.start)
-            self.host.keep([*self.plan.keep, *self._names(self.plan.start)])
-        self._retire()
-        self.host.tell_exits(self._names(tuple(item for item in self.wanted if item.process != WEB)))
-        self.host.finish(self.manifest, "live", self.steps)
+        # Only where one release replaces another is there something to prove.
+        probe = (
+            TrafficProbe(public_url(self.stored.app), self.verify_port) if self.plan.flip and self.verify_port else None
+        )
+        if probe:
+            probe.start()
+        try:
+            self._clear()
+            if self.plan.switch:
+                self._switch(probe)
+            else:
+                self._complete()
+            self._retire()
+        finally:
+            if probe:
+                probe.stop()
+                self.proof = probe.summary()
+        self.host.tell_exits(self._names(WORKER))
 
-    def _switch(self) -> None:
+    def _clear(self) -> None:
+        """Remove what is in the way. It may have been live not long ago, so it ends like everything that was."""
+        if self.plan.switch:
+            # What was kept warm is part of the plan by now: it goes, or gets the traffic.
+            self.host.retire_now_instead()
+        if self.plan.remove:
+            with self.steps("clear"):
+                if self.plan.switch:
+                    self._drain(self.plan.slot)
+                self.host.retire(self.plan.remove, self.stored.app["stop_timeout"])
+
+    def _complete(self) -> None:
+        """Give the live release what it lacks."""
+        names = [self._create(item) for item in self.plan.start]
+        for item, name in zip(self.plan.start, names):
+            if item.kind != JOB:
+                self.host.start(name)
+        self.host.keep([*self.plan.keep, *(n for item, n in zip(self.plan.start, names) if item.kind != JOB)])
+
+    def _switch(self, probe: TrafficProbe | None) -> None:
         """Start the release beside the live one, and move the traffic when it is healthy."""
-        app = self.stored.app
-        health = Health.from_params(health_params(app, self.plan.release))
-        web = tuple(item for item in self.wanted if item.process == WEB)
-        self.host.record(self.manifest, self.stored)
         flipped = False
         try:
-            with self._timed("start"):
-                self._start(web)
-            with self._timed("gate"):
-                self.host.gate(web, self.plan.slot, app, health)
-            # Before the flip, so that a reboot right after it finds a release that comes back.
-            self.host.keep(self._names(web))
+            self._bring_up()
+            # Its view of the traffic before the flip is what it compares with.
+            watch = self._watch(probe) if probe and self.watch else None
             if self.plan.flip:
-                self.host.flip(self.plan.slot)
-                flipped = True
-            if self.verify_port is not None:
-                with self._timed("verify"):
-                    self.host.verify(app, health, self.verify_port, VERIFY_SECONDS)
-            with self._timed("workers"):
-                self._start_workers()
+                with self.steps("flip"):
+                    flipped = True
+                    self.host.records.flip(self.plan.slot)
+            if self.verify_port:
+                with self.steps("verify"):
+                    self._checks().verify(self.verify_port)
+            if watch:
+                self._observe(watch)
+            with self.steps("workers"):
+                self._replace_workers()
         except BaseException as error:
             self._undo(flipped)
             if isinstance(error, ReleaseError):
-                raise ReleaseError(f"{error}\n{self._aftermath()}") from error
+                raise ReleaseError(f"{error}\n{self._aftermath(flipped)}") from error
             raise
 
-    def _start(self, items: tuple[Wanted, ...]) -> None:
-        for item in items:
-            values = environment(self.stored.app, self.stored.secrets, self.plan.release, self.plan.slot)
-            self.host.start(self.stored, item, self.plan.slot, self.plan.release, values)
+    def _bring_up(self) -> None:
+        """Everything up to the flip: afterwards the release is healthy and lacks only the traffic."""
+        app, checks = self.stored.app, self._checks()
+        if app["hooks"]["pre_deploy"]:
+            with self.steps("pre_deploy"):
+                self.host.run_hook(self.stored, self.plan.slot, self.plan.release, "pre_deploy")
+        with self.steps("start"):
+            for item in self.plan.start:
+                if item.kind == WEB:
+                    self.host.start(self._create(item))
+        with self.steps("gate"):
+            # While the app comes up there is time for what else has to be made.
+            for item in self.plan.start:
+                if item.kind != WEB:
+                    self._create(item)
+            checks.gate(self._web(), known=self.plan.ready)
+        if app["warm_up"]:
+            with self.steps("warm"):
+                checks.warm_up(self._web())
+        # Before the flip, so that a reboot right after it finds a release that comes back.
+        self.host.keep(self._names(WEB))
 
-    def _start_workers(self) -> None:
+    def _checks(self) -> Checks:
+        return Checks(self.host, self.stored.app, self.plan.release, self.plan.slot)
+
+    def _watch(self, probe: TrafficProbe) -> Watch:
+        old, new = (upstream_name(self.host.name, slot) for slot in (other_slot(self.plan.slot), self.plan.slot))
+        return Watch(self.host.name, old, new, probe)
+
+    def _observe(self, watch: Watch) -> None:
+        """Look at the traffic for a while, now that it goes to the new release."""
+        with self.steps("watch"):
+            try:
+                found = watch.run(self.watch, time.monotonic, time.sleep)
+            finally:
+                watch.close()
+        if found:
+            raise ReleaseError(f"after the switch: {found}\n{self.host.last_lines(self._names(WEB)[0])}")
+
+    def _create(self, item: Wanted) -> str:
+        return self.host.create(self.stored, item, self.plan.slot, self.plan.release)
+
+    def _replace_workers(self) -> None:
         """Start the workers; one that must not run twice only after its old self has stopped."""
-        workers = tuple(item for item in self.wanted if item.process != WEB)
+        workers = [item for item in self.wanted if item.kind == WORKER]
         singletons = {item.process for item in workers if not item.overlap}
         old = other_slot(self.plan.slot)
         self.paused += [
@@ -121,66 +161,59 @@ class Switch:
             if container.slot == old and container.process in singletons and container.running
         ]
         self.host.stop(self.paused, self.stored.app["stop_timeout"])
-        self._start(workers)
-        self.host.keep(self._names(workers))
+        names = self._names(WORKER)
+        for name in names:
+            self.host.start(name)
+        self.host.keep(names)
 
     def _retire(self) -> None:
-        """Let the slot that lost the traffic finish its work, then stop it."""
-        if not self.plan.retire:
+        """Let the slot that lost the traffic finish its work, then stop it; or keep it warm for a while."""
+        names, app = list(self.plan.retire), self.stored.app
+        if not names:
             return
-        app = self.stored.app
-        # All that the slot may have: the old release can have had more replicas.
-        ports = slot_ports(self.slot_port, MAX_REPLICAS)[other_slot(self.plan.slot)]
-        with self._timed("drain"):
-            left = self.host.drain(ports, app["drain_timeout"])
+        # A reboot from here on must not bring it back.
+        self.host.keep(names, kept=False)
+        if app["keep_warm"] and self.plan.flip:
+            web = [c.name for c in self.host.containers() if c.name in names and c.kind == WEB and c.running]
+            if web:
+                names = [name for name in names if name not in web]
+                self.host.retire_later(web, self.before, app["keep_warm"], app["stop_timeout"])
+        else:
+            with self.steps("drain"):
+                self._drain(other_slot(self.plan.slot))
+        with self.steps("stop"):
+            self.host.retire(names, app["stop_timeout"])
+
+    def _drain(self, slot: str) -> None:
+        # All ports that the slot may have: the old release can have had more replicas.
+        ports, seconds = slot_ports(self.slot_port, MAX_REPLICAS)[slot], self.stored.app["drain_timeout"]
+        left = self.host.drain(ports, seconds)
         if left:
-            self.host.notify(f"{left} connections were still open after drain_timeout ({app['drain_timeout']} s)")
-        with self._timed("stop"):
-            self.host.retire(self.plan.retire, app["stop_timeout"])
+            self.host.notify(f"{left} connections were still open after drain_timeout ({seconds} s)")
 
     def _undo(self, flipped: bool) -> None:
-        if flipped:
-            self.host.flip(other_slot(self.plan.slot))
-        self.host.remove(self._names(self.wanted))
-        self.host.resume(self.paused)
-        # A release that has been live stays a good one to go back to, even if it does not start today.
-        if self.manifest.result != "live":
-            self.host.finish(self.manifest, "failed", self.steps)
+        """Leave the release that was live before as it was."""
+        with self.steps("undo"):
+            names = self._names()
+            if flipped:
+                self.host.records.flip(other_slot(self.plan.slot))
+                self.host.keep(names, kept=False)
+                # It has had requests, and some may still be at work.
+                self._drain(self.plan.slot)
+            self.host.remove(names)
+            self.host.resume(self.paused)
 
-    def _aftermath(self) -> str:
+    def _aftermath(self, flipped: bool) -> str:
         name = self.host.name
+        if flipped:
+            return f'App "{name}" serves its release from before again; fix the cause and run again.'
         if self.plan.flip:
             return f'App "{name}" still serves its release from before; fix the cause and run again.'
         return f'App "{name}" has no release live; fix the cause and run again.'
 
-    def _names(self, items: tuple[Wanted, ...]) -> list[str]:
-        return [item.name(self.host.name, self.plan.slot) for item in items]
+    def _web(self) -> tuple[Wanted, ...]:
+        return tuple(item for item in self.wanted if item.kind == WEB)
 
-    @contextlib.contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.steps[step] = round(time.monotonic() - start, 3)
-
-
-def prune(host: AppHost, keep: int) -> list[str]:
-    """Forget old releases and remove their images; return the ids of the images removed."""
-    live = [container.release for container in host.containers() if container.slot == host.live_slot()]
-    if not live:
-        return []
-    gone, images = plan_prune(host.manifests(), live[0], keep)
-    return host.forget(gone, images)
-
-
-def result_of(switch: Switch, removed: list[str], previous: str) -> dict[str, Any]:
-    """Return what the module tells about a switch."""
-    return {
-        "release": switch.plan.release,
-        "previous": previous,
-        "slot": switch.plan.slot,
-        "image_id": switch.stored.image_id,
-        "steps": switch.steps,
-        "pruned": removed,
-    }
+    def _names(self, kind: str = "") -> list[str]:
+        wanted: Iterable[Wanted] = (item for item in self.wanted if kind in ("", item.kind))
+        return [item.name(self.host.name, self.plan.slot, self.plan.release) for item in wanted]

@@ -11,18 +11,31 @@ short_description: Make a release of an app live without dropping a request
 version_added: "0.1.0"
 author: ["The quayside.web authors (@quayside)"]
 description:
-  - Starts the release in the idle one of two slots (blue and green), waits until it is healthy, moves the traffic by
-    a flag file that nginx looks at for each request, verifies through the public site, drains the old slot by
-    counting its connections, and stops it.
+  - The whole deploy of an app on one host in one process. It gets the image, dumps and migrates the database, starts
+    the release in the idle one of two slots (blue and green), waits until it is healthy, moves the traffic by a flag
+    file that nginx looks at for each request, verifies through the public site, watches errors and latency, replaces
+    workers and jobs, drains the old slot by counting its connections, stops it, and prunes.
   - What is live is read from the flag and the running containers. The same image and settings again change nothing.
   - A failure before the traffic has moved leaves the old release untouched, one after it moves the traffic back.
-  - The whole switch is one process on the host, so that it finishes or undoes itself when the controller is gone.
+  - It goes on when the controller or the connection dies. When its own process is killed, a second one undoes what was
+    begun or, where the traffic has moved already, finishes it. After the death of both the next run does that first.
+  - Only one deploy of an app runs at a time. The lock is a lease with owner, start and expiry; the kernel gives it back
+    when its owner dies, and a run that has outlived its own timeouts loses it.
+  - While a release replaces another, a probe asks the public site ten times a second; RV(proof) tells what it saw.
 requirements:
   - docker (Python package, C(python3-docker) in Debian)
   - requests (Python package, C(python3-requests) in Debian)
+  - psycopg2 (Python package, C(python3-psycopg2) in Debian), for O(database_url)
+seealso:
+  - module: quayside.web.db_migrate
+  - module: quayside.web.image_pull
+  - module: quayside.web.health_wait
 attributes:
   check_mode: {support: full, description: Reports the plan and changes nothing.}
-  diff_mode: {support: full, description: "Shows the settings of both releases, secrets by name only."}
+  diff_mode:
+    support: full
+    description: Shows the settings of both releases, secrets by name only, slots, pending migrations, and images that
+      would be pruned.
 options:
   name:
     description: The name of the app.
@@ -37,6 +50,23 @@ options:
     description: Secret environment variables, as P(quayside.web.app_secrets#filter) gives them.
     type: dict
     default: {}
+  database_url:
+    description:
+      - The direct URL of the app's database, to migrate it. Without it nothing is migrated.
+      - With O(release) nothing is migrated either; the schema is compared with the one that the release came with.
+    type: str
+  registry:
+    description: The login for the image's registry. It is sent with the request and written nowhere.
+    type: dict
+    suboptions:
+      username:
+        description: The user's name.
+        type: str
+        required: true
+      password:
+        description: The password or token.
+        type: str
+        required: true
   slot_port:
     description:
       - The first loopback port of the app's block, as M(quayside.web.app_ports) assigns it.
@@ -47,22 +77,37 @@ options:
       - Go back to a recorded release, with its image, settings and secrets, instead of O(app).
       - Either the id of one, or V(previous), the last that was live before the live one.
     type: str
+  allow_schema_ahead:
+    description: Go back to a release although the database has another schema by now than it was brought out with.
+    type: bool
+    default: false
   verify_port:
     description:
       - The port on loopback where nginx serves the app's first domain over HTTPS, asked after the traffic has moved.
-      - V(0) where there is no nginx in front.
+      - V(0) where there is no nginx in front. Then there is no probe and no watch either.
     type: int
     default: 443
   keep_releases:
     description: How many releases that have been live are kept beside the live one, with their images.
     type: int
     default: 3
-  reason:
-    description: Why this is done, for the record.
+  min_free:
+    description: Space that must be free where Docker keeps its images before one is pulled, such as V(500m) or V(2g).
+    type: str
+    default: 1g
+  backup_root:
+    description: The backup repository that takes the dump before a migration. Without it no dump is taken.
+    type: path
+  lock_wait:
+    description: Seconds to wait for another deploy of the app to end.
+    type: int
+    default: 0
+  by:
+    description: Who does this, for the lock and for the record.
     type: str
     default: ""
-  schema:
-    description: The revision of the database's schema, for the record.
+  reason:
+    description: Why this is done, for the record.
     type: str
     default: ""
 """
@@ -73,6 +118,7 @@ EXAMPLES = r"""
     name: ledger
     app: "{{ ledger | quayside.web.app_public }}"
     secrets: "{{ ledger | quayside.web.app_secrets }}"
+    database_url: "{{ ledger.database_url }}"
     slot_port: 21000
 
 - name: Go back to the release before
@@ -82,6 +128,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: What was done, in a sentence.
+  type: str
+  returned: always
+  sample: 'app "ledger": release 20261121T030000Z-1f2e3d4c is live in slot green, 0 of 53 requests failed, p99 12 ms.'
 release:
   description: The id of the release that is live, or would be.
   type: str
@@ -103,8 +154,17 @@ image_id:
 steps:
   description: How many seconds each step took.
   type: dict
+  returned: always
+  sample: {image: 0.3, migrate: 0.6, start: 0.2, gate: 1.4, verify: 0.02, watch: 5.0, drain: 0.1, stop: 0.4}
+proof:
+  description: What the probe saw through the public site; empty where no release was replaced.
+  type: dict
   returned: success
-  sample: {start: 0.6, gate: 2.1, verify: 0.02, drain: 0.9, stop: 0.4}
+  sample: {requests: 53, failed: 0, p50_ms: 4.1, p99_ms: 12.0, max_ms: 12.4, first_failure: ""}
+migration:
+  description: What M(quayside.web.db_migrate) returns; empty where nothing was to be migrated.
+  type: dict
+  returned: always
 pruned:
   description: The ids of the images that were removed.
   type: list
@@ -112,86 +172,27 @@ pruned:
   returned: success
 """
 
-import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.quayside.web.plugins.module_utils import _release
-from ansible_collections.quayside.web.plugins.module_utils._release_host import (
-    EXPECTED,
-    AppHost,
-    ReleaseError,
-    open_host,
-)
-from ansible_collections.quayside.web.plugins.module_utils._release_switch import (
-    Interrupted,
-    Switch,
-    prune,
-    result_of,
-    signals_raise,
-)
+from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible_collections.quayside.web.plugins.module_utils._release_deploy import Deploy, Request
+from ansible_collections.quayside.web.plugins.module_utils._release_host import EXPECTED, open_host
+from ansible_collections.quayside.web.plugins.module_utils._release_lock import Locked
+from ansible_collections.quayside.web.plugins.module_utils._release_run import run
+from ansible_collections.quayside.web.plugins.module_utils._release_steps import Steps
+
+_OWN = ("lock_wait", "min_free", "verify_port")
 
 
-def wanted_release(params: dict[str, Any], host: AppHost, live: str) -> tuple[_release.Stored, str | None]:
-    """Return what is asked for, and the id of its record where it is an old release."""
-    if not params["release"]:
-        image = host.image_id(params["app"]["image"])
-        return _release.Stored(params["app"], params["secrets"], image or ""), None
-    release = params["release"]
-    if release == "previous":
-        found = _release.previous(host.manifests(), live)
-        if found is None:
-            raise ReleaseError(f'app "{host.name}": no release that was live before is recorded; deploy one instead.')
-        release = found.release
-    stored = host.stored(release)
-    if stored is None:
-        known = ", ".join(sorted(m.release for m in host.manifests())) or "none"
-        raise ReleaseError(f'app "{host.name}": release "{release}" is not recorded; recorded are: {known}.')
-    if host.image_id(stored.image_id) is None:
-        raise ReleaseError(f'app "{host.name}": the image of release "{release}" is gone; deploy that version again.')
-    return stored, release
+def request_of(params: dict[str, Any]) -> Request:
+    """Return what the options ask for.
 
-
-def run(module: AnsibleModule, host: AppHost) -> dict[str, Any]:
-    """Read, plan, and unless this is a check, apply."""
-    params = module.params
-    slot_port = params["slot_port"] or host.recorded_slot_port()
-    found = host.containers()
-    slot = host.live_slot()
-    live = next((c.release for c in found if c.slot == slot and c.process == _release.WEB and c.running), "")
-    stored, recorded = wanted_release(params, host, live)
-    if not stored.image_id and not module.check_mode:
-        raise ReleaseError(f'app "{host.name}": image {stored.app["image"]} is not on this host; get it first.')
-    wanted = {s: _release.wanted_containers(stored.app, s, slot_port) for s in ("blue", "green")}
-    mark = _release.fingerprint(stored.app, stored.image_id, stored.secrets, slot_port)
-    stamp = time.gmtime()
-    new = recorded or _release.release_id(time.strftime("%Y%m%dT%H%M%SZ", stamp), stored.image_id)
-    manifests = {manifest.release: manifest for manifest in host.manifests()}
-    marks = {release: manifest.fingerprint for release, manifest in manifests.items()}
-    plan = _release.plan(slot, found, marks, wanted=wanted, wanted_fingerprint=mark, new_release=new)
-    manifest = manifests.get(plan.release) or _release.Manifest(
-        release=plan.release,
-        app=host.name,
-        image=stored.app["image"],
-        image_id=stored.image_id,
-        fingerprint=mark,
-        started=time.strftime("%Y-%m-%dT%H:%M:%SZ", stamp),
-        reason=params["reason"],
-        schema=params["schema"],
-    )
-    switch = Switch(host, plan, stored, manifest, wanted[plan.slot], slot_port, params["verify_port"] or None)
-    removed: list[str] = []
-    # A run that was killed after its last change has not recorded that the release is live.
-    changed = plan.changed or manifest.result != "live"
-    if changed and not module.check_mode:
-        switch.run()
-        removed = prune(host, params["keep_releases"])
-    before = host.stored(live) if live else None
-    return {
-        "changed": changed,
-        "diff": _release.describe_diff(before, stored) if plan.changed else {},
-        **result_of(switch, removed, live),
-    }
+    Raises:
+        ValueError: min_free is no size.
+    """
+    given = {key: value for key, value in params.items() if key not in _OWN}
+    return Request(**given, verify_port=params["verify_port"] or None, min_free=human_to_bytes(params["min_free"]))
 
 
 def main() -> None:
@@ -201,12 +202,24 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "app": {"type": "dict"},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "database_url": {"type": "str", "no_log": True},
+            "registry": {
+                "type": "dict",
+                "options": {
+                    "username": {"type": "str", "required": True},
+                    "password": {"type": "str", "required": True, "no_log": True},
+                },
+            },
             "slot_port": {"type": "int"},
             "release": {"type": "str"},
+            "allow_schema_ahead": {"type": "bool", "default": False},
             "verify_port": {"type": "int", "default": 443},
             "keep_releases": {"type": "int", "default": 3},
+            "min_free": {"type": "str", "default": "1g"},
+            "backup_root": {"type": "path"},
+            "lock_wait": {"type": "int", "default": 0},
+            "by": {"type": "str", "default": ""},
             "reason": {"type": "str", "default": ""},
-            "schema": {"type": "str", "default": ""},
         },
         required_one_of=[("app", "release")],
         mutually_exclusive=[("app", "release")],
@@ -219,17 +232,21 @@ def main() -> None:
         module.fail_json(msg="Docker does not answer on this host, or python3-docker is missing; run the docker role.")
         return
     try:
+        request = request_of(module.params)
         if module.check_mode:
-            module.exit_json(**run(module, host))
-        with signals_raise(), host.lock():
-            result = run(module, host)
-        module.exit_json(**result)
+            module.exit_json(**Deploy(host, request, Steps(), check=True).run())
+        result = run(request, lock_wait=module.params["lock_wait"], notify=module.warn)
     except EXPECTED as error:
         module.fail_json(msg=str(error))
-    except Interrupted as signal:
-        module.fail_json(
-            msg=f"{signal} received: what was begun is undone, or left for the next run to finish; run again."
-        )
+        return
+    except (Locked, ValueError) as error:
+        module.fail_json(msg=str(error))
+        return
+    for note in result.pop("notes"):
+        module.warn(note)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -94,11 +94,11 @@ def begin_deploy(**variables: Any) -> subprocess.Popen[str]:
     )
 
 
-def holder_of_the_lock(host: Any, app: str = "ledger") -> int:
-    """The process id of a running deploy: whoever has the app's lock open."""
-    found = host.run("find /proc/[0-9]*/fd -lname %s/%s/lock", APPS, app).stdout.split()
-    pids = {int(path.split("/")[2]) for path in found}
-    return pids.pop() if len(pids) == 1 else 0
+def lease(host: Any, app: str = "ledger") -> dict[str, Any]:
+    """Who deploys, since when, and how far it is; nothing if nobody does."""
+    text = host.run("cat %s/%s/lock", APPS, app).stdout.strip()
+    found: dict[str, Any] = json.loads(text) if text else {}
+    return found
 
 
 def wait_for(what: Callable[[], Any], seconds: float, why: str) -> Any:
@@ -198,7 +198,7 @@ def test_an_update_changes_the_slot_and_replaces_the_worker(container: Container
         old, new = manifests(host)
         assert old["release"] == before[name]
         assert (new["release"], new["result"], new["reason"]) == (found["release"], "live", "the new one")
-        assert new["schema"] == "0003"
+        assert new["schema"] == ["0003"]
     assert SENTINEL not in run.output
 
 
@@ -235,31 +235,29 @@ def test_killed_or_asked_to_end_in_the_gate_and_a_second_deploy_meanwhile(
         app_container_install_packages=False,
     )
     try:
-        holders = {
-            name: wait_for(
-                lambda name=name: (  # type: ignore[misc]
-                    "ledger-green-web-1" in containers(container(name)) and holder_of_the_lock(container(name))
-                ),
+        for name in HOSTS:
+            wait_for(
+                lambda name=name: lease(container(name)).get("step") == "gate",  # type: ignore[misc]
                 60,
                 f"{name}: the deploy never came to its gate",
             )
-            for name in HOSTS
-        }
+        leases = {name: lease(container(name)) for name in HOSTS}
         second = converge_with(app_container_only="ledger", app_container_install_packages=False, version="1.1.0")
         for name in HOSTS:
             assert re.search(
-                r'app "ledger": another deploy is running \(since [0-9TZ:-]+\); wait for it to end',
+                r'app "ledger": another deploy is running \(by .+ since [0-9TZ:-]+, now at step gate, over by [0-9TZ:-]+\)',
                 second.messages[name],
             )
             assert ledger(container(name))["release"] == before[name]
-        container("debian12").check_output("kill -KILL %s", str(holders["debian12"]))
-        container("debian13").check_output("kill -TERM %s", str(holders["debian13"]))
+        # Both processes of the one, so that nobody is left to clear up; the other is asked to end.
+        container("debian12").check_output("kill -KILL %s %s", *map(str, leases["debian12"]["pids"]))
+        container("debian13").check_output("kill -TERM %s", str(leases["debian13"]["pids"][0]))
         output, _none = deploy.communicate(timeout=60)
     finally:
         deploy.kill()
         deploy.wait()
     assert deploy.returncode != 0
-    assert "SIGTERM received: what was begun is undone" in " ".join(output.split())
+    assert "SIGTERM received; what was begun is undone" in " ".join(output.split())
     killed, ended = container("debian12"), container("debian13")
     for host, name in ((killed, "debian12"), (ended, "debian13")):
         assert ledger(host)["release"] == before[name]
@@ -268,9 +266,12 @@ def test_killed_or_asked_to_end_in_the_gate_and_a_second_deploy_meanwhile(
     assert manifests(ended)[-1]["result"] == "failed"
     left = json.loads(killed.check_output("docker inspect ledger-green-web-1"))[0]
     assert left["HostConfig"]["RestartPolicy"]["Name"] == "no", "a half-deployed container would come back at boot"
+    assert lease(killed)["step"] == "gate", "the next deploy can't tell that this one was killed"
 
     healed = converge_with(app_container_only="ledger")
     assert healed.failed == []
+    assert "now at step gate" in healed.output, "the interrupted deploy is not told of"
+    assert lease(killed) == {}
     for name in HOSTS:
         assert ledger(container(name))["release"] == before[name], "a healthy release was replaced"
         assert containers(container(name)) == ["ledger-blue-web-1", "ledger-blue-worker-1"]

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.web.plugins.module_utils import _apps, _release
-from ansible_collections.quayside.web.plugins.module_utils._release import Container, Manifest, Plan
+from ansible_collections.quayside.web.plugins.module_utils import _app_containers, _apps, _release
+from ansible_collections.quayside.web.plugins.module_utils._app_containers import Container
+from ansible_collections.quayside.web.plugins.module_utils._release import Manifest, Plan
 
 APP = _apps.public(
     _apps.normal(
@@ -21,107 +23,150 @@ APP = _apps.public(
                 "domains": ["ledger.example.com"],
                 "replicas": 2,
                 "workers": [{"name": "worker", "command": ["work"], "overlap": False}],
+                "jobs": [{"name": "report", "command": ["report"], "schedule": "daily"}],
             }
         ]
     )[0]
 )
-WANTED = {slot: _release.wanted_containers(APP, slot, 21000) for slot in ("blue", "green")}
+WANTED = {slot: _app_containers.wanted_containers(APP, slot, 21000) for slot in ("blue", "green")}
 OLD, NEW = "20260101T000000Z-aaaaaaaa", "20260102T000000Z-bbbbbbbb"
 
 
 def slot(name: str, release: str, running: bool = True, kept: bool = True) -> list[Container]:
     """The containers of a whole release in a slot."""
     return [
-        Container(item.name("ledger", name), name, item.process, item.number, release, running, kept)
+        Container(
+            item.name("ledger", name, release), name, item.process, item.number, release,
+            running and item.kind != "job", kept and item.kind != "job", item.kind,
+        )
         for item in WANTED[name]
-    ]
+    ]  # fmt: skip
 
 
 def names(containers: list[Container]) -> tuple[str, ...]:
     return tuple(container.name for container in containers)
 
 
-def planned(live_slot: str, found: list[Container], marks: dict[str, str]) -> Plan:
-    return _release.plan(live_slot, found, marks, wanted=WANTED, wanted_fingerprint="want", new_release=NEW)
+def planned(live_slot: str, found: list[Container], marks: dict[str, str], warm: str = "") -> Plan:
+    return _release.plan(live_slot, found, marks, wanted=WANTED, wanted_fingerprint="want", new_release=NEW, warm=warm)
 
 
 BLUE, GREEN = slot("blue", OLD), slot("green", OLD)
+WEB, WORKER, JOB = slice(0, 2), 2, 3
+ALL = WANTED["green"]
+AT_WORK = replace(BLUE[JOB], running=True)
+
+SAME = {OLD: "want"}
+OTHER = {OLD: "had"}
+BOTH = {OLD: "had", NEW: "want"}
+SWITCH = Plan(NEW, "green", switch=True, flip=True, start=ALL, retire=names(BLUE))
 
 
 @pytest.mark.parametrize(
     ("live_slot", "found", "marks", "expected"),
     [
-        pytest.param("blue", [], {}, Plan(NEW, "blue", fresh=True), id="first deploy"),
-        pytest.param("blue", BLUE, {OLD: "want"}, Plan(OLD, "blue"), id="the same again"),
+        pytest.param("blue", [], {}, Plan(NEW, "blue", switch=True, start=WANTED["blue"]), id="first deploy"),
+        pytest.param("blue", BLUE, SAME, Plan(OLD, "blue"), id="the same again"),
+        pytest.param("blue", BLUE, OTHER, SWITCH, id="new version"),
         pytest.param(
-            "blue", BLUE, {OLD: "had"}, Plan(NEW, "green", fresh=True, flip=True, retire=names(BLUE)), id="new version"
-        ),
-        pytest.param(
-            "green", GREEN, {OLD: "had"}, Plan(NEW, "blue", fresh=True, flip=True, retire=names(GREEN)), id="and back"
+            "green",
+            GREEN,
+            OTHER,
+            Plan(NEW, "blue", switch=True, flip=True, start=WANTED["blue"], retire=names(GREEN)),
+            id="and back",
         ),
         pytest.param(
             "blue",
-            BLUE + slot("green", NEW),
-            {OLD: "had", NEW: "want"},
-            Plan(NEW, "green", fresh=True, flip=True, remove=names(GREEN), retire=names(BLUE)),
-            id="killed before the flip",
+            BLUE + slot("green", "third"),
+            OTHER,
+            replace(SWITCH, remove=names(slot("green", "third"))),
+            id="something else in the way",
+        ),
+        pytest.param(
+            "blue", BLUE + slot("green", NEW), BOTH, replace(SWITCH, start=()), id="it is there and lacks the traffic"
+        ),
+        pytest.param(
+            "blue",
+            BLUE + slot("green", NEW)[WEB],
+            BOTH,
+            replace(SWITCH, start=ALL[WORKER:]),
+            id="kept warm: its web containers alone",
         ),
         pytest.param(
             "green",
             BLUE + slot("green", NEW),
-            {OLD: "had", NEW: "want"},
+            BOTH,
             Plan(NEW, "green", retire=names(BLUE)),
             id="killed after the flip",
         ),
         pytest.param(
             "green",
-            BLUE + slot("green", NEW)[:2],
-            {OLD: "had", NEW: "want"},
-            Plan(NEW, "green", start=WANTED["green"][2:], retire=names(BLUE)),
+            BLUE + slot("green", NEW)[WEB],
+            BOTH,
+            Plan(NEW, "green", start=ALL[WORKER:], retire=names(BLUE)),
             id="killed before the workers",
         ),
         pytest.param(
             "blue",
             slot("blue", NEW, kept=False),
             {NEW: "want"},
-            Plan(NEW, "blue", keep=names(BLUE)),
+            Plan(NEW, "blue", keep=names(BLUE[:JOB])),
             id="first deploy, killed before it was kept",
         ),
         pytest.param(
             "blue",
             slot("blue", OLD, running=False),
-            {OLD: "want"},
-            Plan(NEW, "blue", fresh=True, remove=names(BLUE)),
+            SAME,
+            Plan(NEW, "blue", switch=True, remove=names(BLUE), start=WANTED["blue"]),
             id="live slot is down",
         ),
-        pytest.param(
-            "green",
-            BLUE,
-            {OLD: "had"},
-            Plan(NEW, "green", fresh=True, retire=names(BLUE)),
-            id="live slot is gone, the other runs",
-        ),
+        pytest.param("green", BLUE, OTHER, replace(SWITCH, flip=False), id="live slot is gone, the other runs"),
         pytest.param(
             "blue",
             BLUE[:1] + BLUE[2:],
-            {OLD: "want"},
-            Plan(NEW, "green", fresh=True, flip=True, retire=names(BLUE[:1] + BLUE[2:])),
+            SAME,
+            replace(SWITCH, retire=names(BLUE[:1] + BLUE[2:])),
             id="a replica is missing: replaced beside the traffic, not under it",
         ),
         pytest.param(
             "blue",
-            [*BLUE[:2], replace(BLUE[2], running=False)],
-            {OLD: "want"},
-            Plan(OLD, "blue", remove=(BLUE[2].name,), start=WANTED["blue"][2:]),
+            [*BLUE[WEB], replace(BLUE[WORKER], running=False), BLUE[JOB]],
+            SAME,
+            Plan(OLD, "blue", remove=(BLUE[WORKER].name,), start=(WANTED["blue"][WORKER],)),
             id="a worker has died",
         ),
         pytest.param(
-            "blue", BLUE, {}, Plan(NEW, "green", fresh=True, flip=True, retire=names(BLUE)), id="records are lost"
+            "blue", BLUE[:JOB], SAME, Plan(OLD, "blue", start=(WANTED["blue"][JOB],)), id="a job's container is gone"
         ),
+        pytest.param(
+            "blue", [*BLUE[:JOB], AT_WORK], OTHER, replace(SWITCH, retire=names(BLUE[:JOB])), id="a job is at work"
+        ),
+        pytest.param(
+            "green",
+            [AT_WORK, *slot("green", NEW)],
+            {NEW: "want"},
+            Plan(NEW, "green"),
+            id="the job of an older release is still at work",
+        ),
+        pytest.param("blue", BLUE, {}, SWITCH, id="records are lost"),
     ],
 )
 def test_plan(live_slot: str, found: list[Container], marks: dict[str, str], expected: Plan) -> None:
     assert planned(live_slot, found, marks) == expected
+
+
+@pytest.mark.parametrize(
+    ("warm", "retired"), [(OLD, names(BLUE[2:])), ("", names(BLUE)), ("another", names(BLUE))], ids=str
+)
+def test_a_warm_release_is_left_until_its_time_is_over(warm: str, retired: tuple[str, ...]) -> None:
+    plan = planned("green", BLUE + slot("green", NEW), BOTH, warm)
+    assert plan == Plan(NEW, "green", retire=retired)
+
+
+def test_only_what_was_kept_warm_is_ready() -> None:
+    assert planned("blue", BLUE + slot("green", NEW)[WEB], BOTH).ready
+    assert not planned("blue", BLUE + slot("green", NEW)[:1], BOTH).ready
+    assert not planned("blue", BLUE, SAME).ready
 
 
 @pytest.mark.parametrize("live_slot", ["blue", "green"])
@@ -174,20 +219,28 @@ def test_fingerprint_sees_what_shapes_containers_and_nothing_else() -> None:
 
     same = mark()
     assert mark({"domains": ["x.example.com"], "drain_timeout": 1, "health": {}}) == same
-    different = [mark({"env": {"A": "1"}}), mark(image="j"), mark(secret="t"), mark(port=1), mark({"replicas": 3})]
+    assert mark({"jobs": [{**APP["jobs"][0], "schedule": "weekly"}]}) == same
+    different = [
+        mark({"env": {"A": "1"}}),
+        mark(image="j"),
+        mark(secret="t"),
+        mark(port=1),
+        mark({"replicas": 3}),
+        mark({"jobs": []}),
+    ]
     assert same not in different
     assert len(set(different)) == len(different)
 
 
 def test_the_sandbox_is_tight() -> None:
     web, worker = WANTED["green"][0], WANTED["green"][2]
-    options = _release.host_options(APP, web)
+    options = _app_containers.host_options(APP, web)
     assert options["port_bindings"] == {8000: ("127.0.0.1", 21010)}
     assert options["cap_drop"] == ["ALL"]
     assert options["read_only"] is True
     assert options["security_opt"] == ["no-new-privileges"]
     assert options["restart_policy"] == {"Name": "no"}
-    assert "port_bindings" not in _release.host_options(APP, worker)
+    assert "port_bindings" not in _app_containers.host_options(APP, worker)
 
 
 def test_a_diff_names_secrets_and_never_shows_them() -> None:
@@ -205,7 +258,33 @@ def test_the_expected_release_is_filled_in() -> None:
 
 
 def test_the_environment_tells_the_release() -> None:
-    values = _release.environment({**APP, "env": {"A": "1", "B": "env"}}, {"B": "secret"}, NEW, "green")
+    values = _app_containers.environment({**APP, "env": {"A": "1", "B": "env"}}, {"B": "secret"}, NEW, "green")
     assert values == {
         "A": "1", "B": "secret", "QUAYSIDE_APP": "ledger", "QUAYSIDE_RELEASE": NEW, "QUAYSIDE_SLOT": "green",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        pytest.param(("0002",), ("0002",), None, id="the same"),
+        pytest.param(("a", "b"), ("b", "a"), None, id="in another order"),
+        pytest.param(None, ("0002",), None, id="not recorded"),
+        pytest.param(("0002",), None, None, id="not known"),
+        pytest.param(("0002",), ("0003",), "(only then: 0002; only now: 0003)", id="a revision further"),
+        pytest.param(("a",), ("a", "b", "c"), "(only now: b, c)", id="two applied since"),
+        pytest.param((), ("0001",), "(only now: 0001)", id="from nothing"),
+    ],
+)
+def test_a_schema_that_has_moved_on(
+    then: tuple[str, ...] | None, now: tuple[str, ...] | None, said: str | None
+) -> None:
+    found = _release.schema_problem(replace(manifest(1), schema=then), now, "live-one")
+    assert (said is None) == (found is None)
+    assert said is None or (said in str(found) and "app_container_allow_schema_ahead" in str(found))
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    written = replace(manifest(1), schema=("0001",), steps={"gate": 1.5})
+    assert Manifest.from_json({**json.loads(json.dumps(asdict(written))), "of another version": 1}) == written
+    assert Manifest.from_json(json.loads(json.dumps(asdict(manifest(1))))) == manifest(1)

@@ -90,5 +90,5 @@ def test_retire(running: bool, code: int, calls: list[str], warned: bool) -> Non
 def test_a_worker_that_does_not_stay_up_is_told(running: bool, restarts: int, warned: bool) -> None:
     made, notes = host(Api(running=running, code=1, restarts=restarts))
     made.tell_exits(["shop-blue-mail-1"])
-    told = "container shop-blue-mail-1 does not stay up (exit code 1). Its last lines:\nno such queue"
+    told = "container shop-blue-mail-1 does not stay up (exit code 1). Last lines of shop-blue-mail-1:\nno such queue"
     assert notes == ([told] if warned else [])

@@ -4,22 +4,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.web.plugins.module_utils import _apps, _release
-from ansible_collections.quayside.web.plugins.module_utils._release import Container, Manifest, Plan, Stored
+from ansible_collections.quayside.web.plugins.module_utils import _app_containers, _apps, _release_switch
+from ansible_collections.quayside.web.plugins.module_utils._app_containers import JOB, WEB, Container
+from ansible_collections.quayside.web.plugins.module_utils._release import Plan, Stored
+from ansible_collections.quayside.web.plugins.module_utils._release_guard import Interrupted
 from ansible_collections.quayside.web.plugins.module_utils._release_host import ReleaseError
-from ansible_collections.quayside.web.plugins.module_utils._release_switch import (
-    Interrupted,
-    Switch,
-    prune,
-    signals_raise,
-)
+from ansible_collections.quayside.web.plugins.module_utils._release_steps import Steps
+from ansible_collections.quayside.web.plugins.module_utils._release_switch import Switch
+from ansible_collections.quayside.web.plugins.module_utils._traffic import Summary
 
 APP = _apps.public(
     _apps.normal(
@@ -35,23 +32,26 @@ APP = _apps.public(
                     {"name": "mail", "command": ["mail"], "overlap": False},
                     {"name": "thumbs", "command": ["thumbs"]},
                 ],
+                "jobs": [{"name": "report", "command": ["report"], "schedule": "daily"}],
+                "hooks": {"pre_deploy": ["collect"]},
+                "warm_up": ["/"],
                 "drain_timeout": 7,
                 "stop_timeout": 9,
             }
         ]
     )[0]
 )
-RELEASE = "20260102T000000Z-bbbbbbbb"
+OLD, NEW = "20260101T000000Z-aaaaaaaa", "20260102T000000Z-bbbbbbbb"
 STORED = Stored(APP, {"TOKEN": "s3ntinel"}, "sha256:bbbbbbbb")
-MANIFEST = Manifest(RELEASE, "shop", "shop:2", "sha256:bbbbbbbb", "mark")
-PROCESSES = ["web-1", "web-2", "mail-1", "thumbs-1"]
-BLUE = [f"shop-blue-{process}" for process in PROCESSES]
-GREEN = [f"shop-green-{process}" for process in PROCESSES]
-FLIP = Plan(RELEASE, "green", fresh=True, flip=True, remove=("left",), retire=tuple(BLUE))
-
+WANTED = _app_containers.wanted_containers(APP, "green", 21000)
+BLUE = [item.name("shop", "blue", OLD) for item in WANTED]
+GREEN = [item.name("shop", "green", NEW) for item in WANTED]
+ONE, TWO, MAIL, THUMBS, REPORT = GREEN
+FLIP = Plan(NEW, "green", switch=True, flip=True, start=WANTED, remove=("left",), retire=tuple(BLUE))
 
 # All of the old slot's, whatever number of replicas either release has.
 BLUE_PORTS = list(range(21000, 21010))
+GREEN_PORTS = list(range(21010, 21020))
 
 
 class FakeHost:
@@ -62,251 +62,285 @@ class FakeHost:
     def __init__(self, broken: dict[str, BaseException] | None = None) -> None:
         self.calls: list[str] = []
         self.broken = broken or {}
-        self.results: list[tuple[str, list[str]]] = []
-        self.environments: list[dict[str, str]] = []
         self.notes: list[str] = []
         self.left = 0
         self.notify = self.notes.append
+        self.records = self
 
-    def _call(self, step: str, names: Iterable[str] = ()) -> None:
+    def call(self, step: str, names: Iterable[str] = ()) -> None:
         names = list(names)
-        if names or step not in {"remove", "keep", "stop", "resume", "retire"}:
+        if names or step not in {"remove", "keep", "do not keep", "stop", "resume", "retire"}:
             self.calls.append(" ".join([step, *names]))
         for broken, error in self.broken.items():
             if self.calls and self.calls[-1].startswith(broken):
                 del self.broken[broken]
                 raise error
 
-    def remove(self, names: Iterable[str]) -> None:
-        self._call("remove", names)
+    def create(self, _stored: Stored, item: Any, slot: str, release: str) -> str:
+        assert (slot, release) == ("green", NEW)
+        name = str(item.name("shop", slot, release))
+        self.call("create", [name])
+        return name
 
-    def keep(self, names: Iterable[str]) -> None:
-        self._call("keep", names)
+    def start(self, name: str) -> None:
+        self.call("start", [name])
+
+    def run_hook(self, _stored: Stored, slot: str, release: str, hook: str) -> None:
+        assert (slot, release) == ("green", NEW)
+        self.call(f"hook {hook}")
+
+    def keep(self, names: Iterable[str], *, kept: bool = True) -> None:
+        self.call("keep" if kept else "do not keep", names)
+
+    def remove(self, names: Iterable[str]) -> None:
+        self.call("remove", names)
 
     def stop(self, names: Iterable[str], _timeout: int) -> None:
-        self._call("stop", names)
+        self.call("stop", names)
 
     def resume(self, names: Iterable[str]) -> None:
-        self._call("resume", names)
+        self.call("resume", names)
 
     def retire(self, names: Iterable[str], timeout: int) -> None:
         assert timeout == 9
-        self._call("retire", names)
+        self.call("retire", names)
 
-    def record(self, manifest: Manifest, stored: Stored) -> None:
-        assert (manifest.release, stored) == (RELEASE, STORED)
-        self._call("record")
+    def retire_later(self, names: Iterable[str], release: str, seconds: int, _timeout: int) -> None:
+        self.call(f"retire in {seconds} s {release}", names)
 
-    def finish(self, _manifest: Manifest, result: str, steps: dict[str, float]) -> None:
-        self.results.append((result, list(steps)))
-        self._call(f"finish {result}")
-
-    def start(self, _stored: Stored, item: Any, slot: str, release: str, environment: dict[str, str]) -> str:
-        assert release == RELEASE
-        self.environments.append(environment)
-        name = str(item.name("shop", slot))
-        self._call("start", [name])
-        return name
-
-    def gate(self, items: Iterable[Any], slot: str, _app: object, _health: object) -> None:
-        assert [item.process for item in items] == ["web", "web"]
-        self._call(f"gate {slot}")
+    def retire_now_instead(self) -> None:
+        self.call("nothing is warm")
 
     def flip(self, slot: str) -> None:
-        self._call(f"flip {slot}")
-
-    def verify(self, _app: object, _health: object, port: int, _seconds: float) -> None:
-        self._call(f"verify {port}")
+        self.call(f"flip {slot}")
 
     def drain(self, ports: Iterable[int], seconds: float) -> int:
-        self._call(f"drain {sorted(ports)} {seconds}")
+        self.call(f"drain {sorted(ports)} {seconds}")
         return self.left
 
+    def last_lines(self, name: str) -> str:
+        return f"Last lines of {name}"
+
     def tell_exits(self, names: Iterable[str]) -> None:
-        self._call("tell exits of", names)
+        self.call("tell exits of", names)
 
     def containers(self) -> list[Container]:
-        release = "20260101T000000Z-aaaaaaaa"
         found = [
-            Container(name, "blue", process.rpartition("-")[0], int(process[-1]), release, True)
-            for name, process in zip(BLUE, PROCESSES)
+            Container(name, "blue", item.process, item.number, OLD, item.kind != JOB, kind=item.kind)
+            for name, item in zip(BLUE, WANTED)
         ]
-        return [*found, Container("shop-blue-mail-2", "blue", "mail", 2, release, running=False)]
+        return [*found, Container("shop-blue-mail-2", "blue", "mail", 2, OLD, running=False, kind="worker")]
 
 
-def switch(host: FakeHost, plan: Plan = FLIP, **changes: Any) -> Switch:
-    wanted = _release.wanted_containers(APP, plan.slot, 21000)
-    given = {"manifest": MANIFEST, "verify_port": 443, **changes}
-    return Switch(host, plan, STORED, wanted=wanted, slot_port=21000, **given)  # type: ignore[arg-type]
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    return stand_in(monkeypatch, FakeHost())
 
 
-START = [
-    "remove left",
-    "record",
-    "start shop-green-web-1",
-    "start shop-green-web-2",
-    "gate green",
-    "keep shop-green-web-1 shop-green-web-2",
+def stand_in(monkeypatch: pytest.MonkeyPatch, host: FakeHost, bad: str | None = None) -> FakeHost:
+    """Checks, probe and watch that write down what they are asked to do; the watch finds what is `bad`."""
+
+    class Checks:
+        def __init__(self, *_given: object) -> None:
+            pass
+
+        def gate(self, items: Iterable[Any], *, known: bool) -> None:
+            assert [item.kind for item in items] == [WEB, WEB]
+            host.call(f"gate{', once' if known else ''}")
+
+        def warm_up(self, _items: object) -> None:
+            host.call("warm up")
+
+        def verify(self, port: int) -> None:
+            host.call(f"verify {port}")
+
+    class Probe:
+        def __init__(self, url: str, port: int) -> None:
+            assert (url, port) == ("https://shop.example.com/health", 443)
+
+        def start(self) -> None:
+            host.call("probe")
+
+        def stop(self) -> None:
+            host.call("no more probe")
+
+        def summary(self) -> Summary:
+            return Summary(requests=53, p99_ms=12)
+
+    class Watch:
+        def __init__(self, app: str, old: str, new: str, _probe: Probe) -> None:
+            assert (app, old, new) == ("shop", "shop_blue", "shop_green")
+            host.call("look at the traffic")
+
+        def run(self, seconds: float, _clock: object, _sleep: object) -> str | None:
+            host.call(f"watch {seconds}")
+            return bad
+
+        def close(self) -> None:
+            pass
+
+    for name, kind in {"Checks": Checks, "TrafficProbe": Probe, "Watch": Watch}.items():
+        monkeypatch.setattr(_release_switch, name, kind)
+    return host
+
+
+def switch(host: FakeHost, plan: Plan = FLIP, verify_port: int | None = 443, watch: float = 5, **app: Any) -> Switch:
+    stored = replace(STORED, app={**APP, **app})
+    return Switch(host, plan, stored, WANTED, 21000, verify_port, Steps(), before=OLD, watch=watch)  # type: ignore[arg-type]
+
+
+UP = [
+    "probe",
+    "nothing is warm",
+    f"drain {GREEN_PORTS} 7",
+    "retire left",
+    "hook pre_deploy",
+    f"create {ONE}",
+    f"start {ONE}",
+    f"create {TWO}",
+    f"start {TWO}",
+    f"create {MAIL}",
+    f"create {THUMBS}",
+    f"create {REPORT}",
+    "gate",
+    "warm up",
+    f"keep {ONE} {TWO}",
+    "look at the traffic",
     "flip green",
     "verify 443",
+    "watch 5",
     "stop shop-blue-mail-1",
-    "start shop-green-mail-1",
-    "start shop-green-thumbs-1",
-    "keep shop-green-mail-1 shop-green-thumbs-1",
+    f"start {MAIL}",
+    f"start {THUMBS}",
+    f"keep {MAIL} {THUMBS}",
 ]
-UNDO = "remove " + " ".join(GREEN)
+RETIRED = [f"do not keep {' '.join(BLUE)}", f"drain {BLUE_PORTS} 7", f"retire {' '.join(BLUE)}"]
+END = ["no more probe", f"tell exits of {MAIL} {THUMBS}"]
+UNDO = f"remove {' '.join(GREEN)}"
+FLIP_BACK = ["flip blue", f"do not keep {' '.join(GREEN)}", f"drain {GREEN_PORTS} 7", UNDO]
 
 
-def up_to(step: str) -> list[str]:
-    return START[: START.index(step) + 1]
-
-
-def test_the_traffic_moves_after_the_gate_and_the_old_slot_goes_last() -> None:
-    host = FakeHost()
-    switch(host).run()
-    assert host.calls == [
-        *START,
-        f"drain {BLUE_PORTS} 7",
-        "retire " + " ".join(BLUE),
-        "tell exits of shop-green-mail-1 shop-green-thumbs-1",
-        "finish live",
-    ]
-    assert host.results == [("live", ["clear", "start", "gate", "verify", "workers", "drain", "stop"])]
+def test_the_traffic_moves_after_the_gate_and_the_old_slot_goes_last(host: FakeHost) -> None:
+    done = switch(host)
+    done.run()
+    assert host.calls == [*UP, *RETIRED, *END]
+    assert list(done.steps.seconds) == [
+        "clear", "pre_deploy", "start", "gate", "warm", "flip", "verify", "watch", "workers", "drain", "stop",
+    ]  # fmt: skip
+    assert done.proof
+    assert done.proof.sentence() == "0 of 53 requests failed, p99 12 ms"
     assert host.notes == []
 
 
-def test_containers_get_environment_secrets_and_their_release() -> None:
-    host = FakeHost()
-    switch(host).run()
-    assert host.environments[0] == {
-        "COLOUR": "red",
-        "TOKEN": "s3ntinel",
-        "QUAYSIDE_APP": "shop",
-        "QUAYSIDE_RELEASE": RELEASE,
-        "QUAYSIDE_SLOT": "green",
-    }
-
-
-def test_without_a_vhost_nothing_is_verified() -> None:
-    host = FakeHost()
+def test_without_a_vhost_nothing_is_probed_verified_and_watched(host: FakeHost) -> None:
     switch(host, verify_port=None).run()
-    assert not [call for call in host.calls if call.startswith("verify")]
+    assert not [call for call in host.calls if call.startswith(("probe", "verify", "watch", "look"))]
+    assert "flip green" in host.calls
 
 
-def test_the_first_release_flips_and_drains_nothing() -> None:
-    host = FakeHost()
-    switch(host, Plan(RELEASE, "blue", fresh=True)).run()
-    assert not [call for call in host.calls if call.startswith(("flip", "drain", "retire"))]
-    assert host.calls[-1] == "finish live"
+def test_a_watch_of_no_time_is_none(host: FakeHost) -> None:
+    switch(host, watch=0).run()
+    assert not [call for call in host.calls if call.startswith(("watch", "look"))]
 
 
-def test_connections_that_outlast_the_drain_are_told() -> None:
-    host = FakeHost()
+def test_the_first_release_flips_and_drains_nothing(host: FakeHost) -> None:
+    switch(host, Plan(NEW, "green", switch=True, start=WANTED)).run()
+    assert not [call for call in host.calls if call.startswith(("flip", "drain", "retire", "watch", "probe"))]
+    assert host.calls[-1] == END[-1]
+
+
+def test_connections_that_outlast_the_drain_are_told(host: FakeHost) -> None:
     host.left = 3
-    switch(host).run()
+    switch(host, replace(FLIP, remove=())).run()
     assert host.notes == ["3 connections were still open after drain_timeout (7 s)"]
-    assert host.calls[-1] == "finish live"
+    assert host.calls[-1] == END[-1]
+
+
+def test_a_release_that_was_kept_warm_only_gets_the_traffic_and_its_workers(host: FakeHost) -> None:
+    switch(host, replace(FLIP, start=WANTED[2:], remove=()), watch=0, hooks={"pre_deploy": None}, warm_up=[]).run()
+    assert host.calls == [
+        "probe",
+        "nothing is warm",
+        f"create {MAIL}",
+        f"create {THUMBS}",
+        f"create {REPORT}",
+        "gate, once",
+        *UP[UP.index(f"keep {ONE} {TWO}") : UP.index("look at the traffic")],
+        "flip green",
+        "verify 443",
+        *UP[UP.index("stop shop-blue-mail-1") :],
+        *RETIRED,
+        *END,
+    ]
+
+
+def test_a_release_is_kept_warm_without_its_workers(host: FakeHost) -> None:
+    switch(host, keep_warm=60).run()
+    assert host.calls[len(UP) :] == [
+        f"do not keep {' '.join(BLUE)}",
+        f"retire in 60 s {OLD} {BLUE[0]} {BLUE[1]}",
+        f"retire {' '.join(BLUE[2:])}",
+        *END,
+    ]
 
 
 @pytest.mark.parametrize(
     ("broken", "undone"),
     [
-        pytest.param("start shop-green-web-2", [UNDO], id="a container does not start"),
-        pytest.param("gate green", [UNDO], id="it is not healthy"),
-        pytest.param("verify 443", ["flip blue", UNDO], id="the public site does not answer"),
-        pytest.param("stop shop-blue-mail-1", ["flip blue", UNDO, "resume shop-blue-mail-1"], id="stopping a worker"),
-        pytest.param(
-            "start shop-green-thumbs-1", ["flip blue", UNDO, "resume shop-blue-mail-1"], id="a worker does not start"
-        ),
+        pytest.param("hook pre_deploy", [UNDO], id="a hook fails"),
+        pytest.param(f"start {TWO}", [UNDO], id="a container does not start"),
+        pytest.param("gate", [UNDO], id="it is not healthy"),
+        pytest.param("warm up", [UNDO], id="a path does not answer"),
+        pytest.param("flip green", FLIP_BACK, id="halfway through the flip"),
+        pytest.param("verify 443", FLIP_BACK, id="the public site does not answer"),
+        pytest.param("stop shop-blue-mail-1", [*FLIP_BACK, "resume shop-blue-mail-1"], id="stopping a worker"),
+        pytest.param(f"start {THUMBS}", [*FLIP_BACK, "resume shop-blue-mail-1"], id="a worker does not start"),
     ],
 )
 @pytest.mark.parametrize(
     "error", [ReleaseError("why"), OSError("why"), Interrupted("SIGTERM")], ids=["own", "os", "signal"]
 )
-def test_a_failure_is_undone(broken: str, undone: list[str], error: BaseException) -> None:
-    host = FakeHost({broken: error})
+def test_a_failure_is_undone(
+    monkeypatch: pytest.MonkeyPatch, broken: str, undone: list[str], error: BaseException
+) -> None:
+    host = stand_in(monkeypatch, FakeHost({broken: error}))
     with pytest.raises(type(error), match=r"why|SIGTERM") as raised:
         switch(host).run()
-    assert host.calls == [*up_to(broken), *undone, "finish failed"]
+    assert host.calls == [*UP[: UP.index(broken) + 1], *undone, "no more probe"]
     if isinstance(error, ReleaseError):
-        assert 'App "shop" still serves its release from before' in str(raised.value)
+        again = "flip blue" in undone
+        assert f'App "shop" {"serves" if again else "still serves"} its release from before' in str(raised.value)
 
 
-def test_a_first_release_that_fails_leaves_none_live() -> None:
-    host = FakeHost({"gate blue": ReleaseError("why")})
+def test_what_the_watch_finds_moves_the_traffic_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = stand_in(monkeypatch, FakeHost(), bad="12 of 40 requests failed")
+    with pytest.raises(ReleaseError) as raised:
+        switch(host).run()
+    assert host.calls == [*UP[: UP.index("watch 5") + 1], *FLIP_BACK, "no more probe"]
+    assert str(raised.value) == (
+        f"after the switch: 12 of 40 requests failed\nLast lines of {ONE}\n"
+        'App "shop" serves its release from before again; fix the cause and run again.'
+    )
+
+
+def test_a_first_release_that_fails_leaves_none_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = stand_in(monkeypatch, FakeHost({"gate": ReleaseError("why")}))
     with pytest.raises(ReleaseError, match='App "shop" has no release live'):
-        switch(host, Plan(RELEASE, "blue", fresh=True)).run()
-    assert "flip green" not in host.calls
+        switch(host, Plan(NEW, "green", switch=True, start=WANTED)).run()
+    assert not [call for call in host.calls if call.startswith("flip")]
 
 
-def test_a_release_that_was_live_once_is_not_downgraded() -> None:
-    host = FakeHost({"gate": ReleaseError("why")})
-    with pytest.raises(ReleaseError):
-        switch(host, manifest=replace(MANIFEST, result="live")).run()
-    assert host.results == []
-
-
-def test_a_converged_release_is_only_completed() -> None:
-    host = FakeHost()
-    wanted = _release.wanted_containers(APP, "green", 21000)
-    plan = Plan(RELEASE, "green", start=wanted[2:3], keep=("shop-green-web-1",), retire=("shop-blue-web-1",))
+def test_a_converged_release_is_only_completed(host: FakeHost) -> None:
+    plan = Plan(NEW, "green", start=(WANTED[2], WANTED[4]), keep=(ONE,), remove=(MAIL,), retire=(BLUE[0],))
     switch(host, plan).run()
     assert host.calls == [
-        "start shop-green-mail-1",
-        "keep shop-green-web-1 shop-green-mail-1",
+        f"retire {MAIL}",
+        f"create {MAIL}",
+        f"create {REPORT}",
+        f"start {MAIL}",
+        f"keep {ONE} {MAIL}",
+        f"do not keep {BLUE[0]}",
         f"drain {BLUE_PORTS} 7",
-        "retire shop-blue-web-1",
-        "tell exits of shop-green-mail-1 shop-green-thumbs-1",
-        "finish live",
+        f"retire {BLUE[0]}",
+        END[-1],
     ]
-
-
-def test_a_signal_raises_once() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted, match="SIGTERM"), signals_raise():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def pruning(live: str, keep: int) -> tuple[list[str], list[str]]:
-    """What `prune` asks the host to forget: releases and images."""
-    asked: list[Any] = []
-
-    class Host(FakeHost):
-        def live_slot(self) -> str:
-            return "blue"
-
-        def containers(self) -> list[Container]:
-            return [Container("shop-blue-web-1", "blue", "web", 1, live, True)] if live else []
-
-        def manifests(self) -> list[Manifest]:
-            return [
-                Manifest("1", "shop", "shop:1", "sha256:a", "m", "live"),
-                Manifest("2", "shop", "shop:2", "sha256:b", "m", "live"),
-                Manifest("3", "shop", "shop:3", "sha256:c", "m", "failed"),
-                Manifest("4", "shop", "shop:1", "sha256:a", "m", "live"),
-            ]
-
-        def forget(self, gone: list[Manifest], images: set[str]) -> list[str]:
-            asked.append(([manifest.release for manifest in gone], sorted(images)))
-            return sorted(images)
-
-    prune(Host(), keep)  # type: ignore[arg-type]
-    return asked[0] if asked else ([], [])
-
-
-@pytest.mark.parametrize(
-    ("live", "keep", "expected"),
-    [
-        pytest.param("4", 3, (["3"], ["sha256:c"]), id="a failed one goes first"),
-        pytest.param("4", 1, (["3", "1"], ["sha256:c"]), id="an image still in use stays"),
-        pytest.param("2", 0, (["4", "3", "1"], ["sha256:a", "sha256:c"]), id="none but the live one"),
-        pytest.param("", 0, ([], []), id="nothing live, nothing forgotten"),
-    ],
-)
-def test_prune(live: str, keep: int, expected: tuple[list[str], list[str]]) -> None:
-    assert pruning(live, keep) == expected

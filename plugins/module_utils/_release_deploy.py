@@ -1,0 +1,375 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""A deploy from start to end: look, get the image, migrate, switch, prune, record. The order behind app_release."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import _app_jobs_host, _image_pull, _migrate_run, _preflight_host
+from ._app_containers import wanted_containers
+from ._database_url import DatabaseUrlError, parse
+from ._docker_run import RunError
+from ._migration import MigrationError
+from ._pg_session import Session, Unreachable
+from ._release import (
+    SLOTS,
+    Manifest,
+    Plan,
+    Stored,
+    describe_diff,
+    fingerprint,
+    plan,
+    previous,
+    prune,
+    release_id,
+    schema_problem,
+    serving,
+)
+from ._release_host import AppHost, ReleaseError
+from ._release_steps import Steps
+from ._release_switch import Switch
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for, as the module's options name it."""
+
+    name: str
+    app: Mapping[str, Any] | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    database_url: str | None = field(default=None, repr=False)
+    registry: Mapping[str, str] | None = field(default=None, repr=False)
+    slot_port: int | None = None
+    release: str | None = None
+    allow_schema_ahead: bool = False
+    verify_port: int | None = 443
+    keep_releases: int = 3
+    min_free: int = 0
+    """Bytes that must be free where Docker keeps its images."""
+    backup_root: str | None = None
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """What was found on the host."""
+
+    slot: str
+    live: str
+    """The release that has the traffic, or nothing."""
+    plan: Plan
+    stored: Stored
+    manifest: Manifest
+    """Of the planned release."""
+
+
+class Deploy:
+    """One deploy or rollback of one app.
+
+    Args:
+        host: the app's host.
+        request: what is wanted.
+        steps: where the time of each step goes.
+        check: only look.
+    """
+
+    def __init__(self, host: AppHost, request: Request, steps: Steps, *, check: bool = False) -> None:
+        self.host = host
+        self.records = host.records
+        self.request = request
+        self.steps = steps
+        self.check = check
+        self.migration: dict[str, Any] = {}
+        self.timers_changed = False
+
+    def run(self) -> dict[str, Any]:
+        """Make what is wanted live, or with `check` tell what that would mean.
+
+        Raises:
+            ReleaseError: it could not be, and why.
+        """
+        stored, recorded = self._recorded() if self.request.release else (self._fetched(), None)
+        state = self._plan(stored, recorded)
+        self.steps.about(state.plan.release)
+        with self.steps("preflight"):
+            self._preflight(state)
+        if self.check:
+            self._migrate(state)
+            self.timers_changed = _app_jobs_host.apply(stored.app, check=True)
+            return self._result(state, removed=self._prunable(state)[1])
+        if state.plan.switch:
+            self.records.record(state.manifest, stored)
+        switch = self._switch(state)
+        try:
+            self._migrate(state)
+            if state.plan.changed:
+                switch.run()
+        except BaseException:
+            # A release that has been live stays a good one to go back to, even if it does not start today.
+            if state.plan.switch and state.manifest.result != "live":
+                self.records.finish(state.manifest, "failed", steps=self.steps.seconds)
+            raise
+        removed = self._conclude(state, switch)
+        if state.plan.switch and stored.app["hooks"]["post_deploy"]:
+            self._post_deploy(state)
+        return self._result(state, removed=removed, switch=switch)
+
+    # What is asked for
+
+    def _fetched(self) -> Stored:
+        """The app as it is given, with its image on the host."""
+        request = self.request
+        assert request.app is not None
+        app = dict(request.app)
+        problems = _app_jobs_host.schedule_problems(app)
+        if problems:
+            raise ReleaseError(" ".join(problems))
+        with self.steps("image"):
+            image = self._image(app)
+        return Stored(app, request.secrets, image)
+
+    def _image(self, app: Mapping[str, Any]) -> str:
+        api, name = self.host.api, app["image"]
+        try:
+            if app["source"] == "pull":
+                fetched = _image_pull.fetch(
+                    api,
+                    name,
+                    auth=dict(self.request.registry) if self.request.registry else None,
+                    check=self.check,
+                    min_free_bytes=self.request.min_free,
+                    notify=self.host.notify,
+                )
+                # In a check the registry may have another image than the host has under this name.
+                return "" if self.check and fetched.changed else fetched.id
+            image = self.host.image_id(name)
+            if image:
+                _image_pull.check_platform(api, image)
+            elif not self.check:
+                raise ReleaseError(f'app "{self.host.name}": image {name} is not on this host; get it first.')
+            return image or ""
+        except _image_pull.ImageError as error:
+            raise ReleaseError(str(error)) from error
+
+    def _recorded(self) -> tuple[Stored, str]:
+        """An old release, by its id or as the one before."""
+        name, wanted = self.host.name, self.request.release or ""
+        manifests = {manifest.release: manifest for manifest in self.records.manifests()}
+        live = self.host.live()
+        if wanted == "previous":
+            found = previous(manifests.values(), live)
+            if found is None:
+                raise ReleaseError(f'app "{name}": no release that was live before is recorded; deploy one instead.')
+            wanted = found.release
+        stored = self.records.stored(wanted)
+        if stored is None or wanted not in manifests:
+            known = ", ".join(sorted(manifests)) or "none"
+            raise ReleaseError(f'app "{name}": release "{wanted}" is not recorded; recorded are: {known}.')
+        if self.host.image_id(stored.image_id) is None:
+            raise ReleaseError(f'app "{name}": the image of release "{wanted}" is gone; deploy that version again.')
+        self._refuse_other_schema(manifests[wanted], stored, live)
+        return stored, wanted
+
+    def _refuse_other_schema(self, manifest: Manifest, stored: Stored, live: str) -> None:
+        url = self.request.database_url
+        if self.request.allow_schema_ahead or not url or not stored.app["migrate"] or manifest.schema is None:
+            return
+        try:
+            with Session(parse(url)) as session:
+                state = _migrate_run.current_state(self._migrate_request(stored, url), session)
+        except (MigrationError, DatabaseUrlError) as error:
+            raise ReleaseError(f"{error} The schema can't be compared; nothing was changed.") from error
+        problem = schema_problem(manifest, state, live)
+        if problem:
+            raise ReleaseError(problem)
+
+    # What is there, and what follows
+
+    def slot_port(self) -> int:
+        port = self.request.slot_port or self.records.slot_port()
+        if port is None:
+            raise ReleaseError(
+                f'app "{self.host.name}": no ports are recorded for it on this host; run site.yml first.'
+            )
+        return port
+
+    def _plan(self, stored: Stored, recorded: str | None) -> State:
+        found, slot, slot_port = self.host.containers(), self.records.live_slot(), self.slot_port()
+        traffic = serving(found, slot)
+        mark = fingerprint(stored.app, stored.image_id, stored.secrets, slot_port)
+        manifests = {manifest.release: manifest for manifest in self.records.manifests()}
+        stamp = time.gmtime()
+        planned = plan(
+            slot,
+            found,
+            {release: manifest.fingerprint for release, manifest in manifests.items()},
+            wanted={each: wanted_containers(stored.app, each, slot_port) for each in SLOTS},
+            wanted_fingerprint=mark,
+            new_release=recorded or release_id(time.strftime("%Y%m%dT%H%M%SZ", stamp), stored.image_id),
+            warm=self.records.warm(time.time()),
+        )
+        manifest = manifests.get(planned.release) or Manifest(
+            release=planned.release,
+            app=self.host.name,
+            image=stored.app["image"],
+            image_id=stored.image_id,
+            fingerprint=mark,
+            started=time.strftime("%Y-%m-%dT%H:%M:%SZ", stamp),
+            by=self.request.by,
+            reason=self.request.reason,
+        )
+        return State(slot, traffic[0].release if traffic else "", planned, stored, manifest)
+
+    def _preflight(self, state: State) -> None:
+        if not state.plan.switch:
+            return
+        errors, warnings = _preflight_host.problems(
+            self.host.api,
+            state.stored.app,
+            slot_port=self.slot_port(),
+            slot=state.plan.slot,
+            ready=state.plan.ready,
+        )
+        for warning in warnings:
+            self.host.notify(warning)
+        if errors:
+            raise ReleaseError(" ".join(errors))
+
+    # What is done
+
+    def _migrate_request(self, stored: Stored, url: str) -> _migrate_run.Request:
+        app, migrate = stored.app, stored.app["migrate"]
+        return _migrate_run.Request(
+            tool=migrate["tool"],
+            url=url,
+            image=stored.image_id,
+            command=tuple(migrate["command"]) if migrate["command"] else None,
+            check=tuple(migrate["check"]) if migrate["check"] else None,
+            path=migrate["path"],
+            workdir=migrate["workdir"],
+            user=app["user"],
+            env=app["env"],
+            secrets=stored.secrets,
+            lock_timeout=migrate["lock_timeout"],
+            timeout=migrate["timeout"],
+            backup_root=self.request.backup_root if migrate["backup"] else None,
+            backup_name=self.host.name,
+        )
+
+    def _migrate(self, state: State) -> None:
+        """Bring the database to the schema of the image; never for a rollback, which must not change it."""
+        url = self.request.database_url
+        if self.request.release or not url or not state.stored.app["migrate"]:
+            return
+        if not state.stored.image_id:
+            self.migration = {"changed": True, "msg": "not known before the image is on this host"}
+            return
+        with self.steps("migrate"):
+            try:
+                with Session(parse(url)) as session:
+                    request = self._migrate_request(state.stored, url)
+                    self.migration = _migrate_run.migrate(request, session, check=self.check)
+            except Unreachable as error:
+                if not (self.check and error.bearable):
+                    raise ReleaseError(str(error)) from error
+                self.migration = {"changed": True, "msg": str(error)}
+            except _migrate_run.Failed as error:
+                self.migration = error.result
+                raise ReleaseError(str(error)) from error
+            except (MigrationError, DatabaseUrlError, RunError) as error:
+                raise ReleaseError(str(error)) from error
+
+    def _switch(self, state: State) -> Switch:
+        return Switch(
+            self.host,
+            state.plan,
+            state.stored,
+            wanted_containers(state.stored.app, state.plan.slot, self.slot_port()),
+            self.slot_port(),
+            self.request.verify_port,
+            self.steps,
+            before=state.live,
+            # Whoever goes back has a reason to: no flip back to what may be worse.
+            watch=0 if self.request.release else state.stored.app["watch"],
+        )
+
+    def _conclude(self, state: State, switch: Switch) -> list[str]:
+        """Set the timers, record that the release is live, and forget what is too old."""
+        with self.steps("jobs"):
+            self.timers_changed = _app_jobs_host.apply(state.stored.app, check=False)
+        after = self.migration.get("after")
+        # A run that was killed after its last change has not recorded that the release is live.
+        if state.plan.switch or state.manifest.result != "live" or self.migration.get("changed"):
+            found: dict[str, Any] = {}
+            if state.plan.switch:
+                found = {"steps": self.steps.seconds, "proof": _proof(switch)}
+            if after is not None:
+                found["schema"] = tuple(after)
+            self.records.finish(state.manifest, "live", **found)
+        with self.steps("prune"):
+            gone, images = self._prunable(state)
+            removed = self.host.remove_images(images)
+            self.records.forget(gone)
+        return removed
+
+    def _prunable(self, state: State) -> tuple[list[Manifest], list[str]]:
+        gone, images = prune(self.records.manifests(), state.plan.release, self.request.keep_releases)
+        return gone, sorted(images - {state.stored.image_id})
+
+    def _post_deploy(self, state: State) -> None:
+        with self.steps("post_deploy"):
+            try:
+                self.host.run_hook(state.stored, state.plan.slot, state.plan.release, "post_deploy")
+            except ReleaseError as error:
+                raise ReleaseError(
+                    f'{error}\nRelease {state.plan.release} of app "{self.host.name}" is live.'
+                ) from error
+
+    def _result(self, state: State, *, removed: list[str], switch: Switch | None = None) -> dict[str, Any]:
+        changed = any(
+            (state.plan.changed, state.manifest.result != "live", self.timers_changed, self.migration.get("changed"))
+        )
+        before = self.records.stored(state.live) if state.live else None
+        diff: dict[str, Any] = describe_diff(before, state.stored) if state.plan.changed else {}
+        if changed:
+            diff = diff or {"before": {}, "after": {}}
+            diff["before"].update(slot=state.slot, release=state.live)
+            diff["after"].update(slot=state.plan.slot, release=state.plan.release)
+            if self.migration.get("changed"):
+                diff["after"]["migrations"] = self.migration.get("pending") or self.migration.get("msg", "")
+            if removed:
+                diff["after"]["pruned_images"] = removed
+        return {
+            "changed": changed,
+            "msg": self._message(state, switch, changed=changed),
+            "release": state.plan.release,
+            "previous": state.live,
+            "slot": state.plan.slot,
+            "image_id": state.stored.image_id,
+            "steps": self.steps.seconds,
+            "proof": _proof(switch),
+            "migration": {key: value for key, value in self.migration.items() if key != "diff"},
+            "pruned": removed,
+            "diff": diff,
+        }
+
+    def _message(self, state: State, switch: Switch | None, *, changed: bool) -> str:
+        name, release = self.host.name, state.plan.release
+        if self.check:
+            return f'app "{name}": release {release} would be {"made live" if state.plan.switch else "completed"}.'
+        if not state.plan.switch:
+            return f'app "{name}": release {release} is live{", and is complete again" if changed else ""}.'
+        seen = f", {switch.proof.sentence()}" if switch and switch.proof else ""
+        return f'app "{name}": release {release} is live in slot {state.plan.slot}{seen}.'
+
+
+def _proof(switch: Switch | None) -> dict[str, Any]:
+    """What the probe saw, in the form of the result and the record."""
+    found = asdict(switch.proof) if switch and switch.proof else {}
+    found.pop("waiting_ms", None)
+    return found
