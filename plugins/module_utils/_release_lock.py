@@ -61,7 +61,14 @@ class Lease:
     def describe(self) -> str:
         """Return who holds it and since when, for a sentence."""
         step = f", now at step {self.step}" if self.step else ""
-        return f"by {self.by or 'an unknown user'} since {_stamp(self.since)}{step}, over by {_stamp(self.expires)}"
+        return f"{self._owner()}{step}, over by {_stamp(self.expires)}"
+
+    def epitaph(self) -> str:
+        """Return the same of a run that was killed."""
+        return f"{self._owner()} was killed at step {self.step or 'one'}"
+
+    def _owner(self) -> str:
+        return f"by {self.by or 'an unknown user'} since {_stamp(self.since)}"
 
 
 def _stamp(seconds: float) -> str:

@@ -103,7 +103,7 @@ def heal(host: AppHost, request: Request, interrupted: Lease) -> str:
     for manifest in host.records.manifests():
         if (manifest.release, manifest.result) == (interrupted.release, "started") and manifest.release != live:
             host.records.finish(manifest, "failed")
-    began = f'app "{host.name}": the deploy {interrupted.describe()}, was killed'
+    began = f'app "{host.name}": the deploy {interrupted.epitaph()}'
     if not live:
         return f"{began}; no release had the traffic"
     again = replace(request, app=None, release=live, allow_schema_ahead=True)

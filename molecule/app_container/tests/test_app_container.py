@@ -270,7 +270,7 @@ def test_killed_or_asked_to_end_in_the_gate_and_a_second_deploy_meanwhile(
 
     healed = converge_with(app_container_only="ledger")
     assert healed.failed == []
-    assert "now at step gate" in healed.output, "the interrupted deploy is not told of"
+    assert "was killed at step gate" in healed.output, "the interrupted deploy is not told of"
     assert lease(killed) == {}
     for name in HOSTS:
         assert ledger(container(name))["release"] == before[name], "a healthy release was replaced"
