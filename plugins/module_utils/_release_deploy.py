@@ -14,7 +14,7 @@ from ._app_containers import wanted_containers
 from ._database_url import DatabaseUrlError, parse
 from ._docker_run import RunError
 from ._migration import MigrationError
-from ._pg_session import Session, Unreachable
+from ._pg_session import PSYCOPG2_ERROR, Session, Unreachable
 from ._release import (
     SLOTS,
     Manifest,
@@ -266,8 +266,10 @@ class Deploy:
         url = self.request.database_url
         if self.request.release or not url or not state.stored.app["migrate"]:
             return
-        if not state.stored.image_id:
-            self.migration = {"changed": True, "msg": "not known before the image is on this host"}
+        if PSYCOPG2_ERROR and not self.check:
+            raise ReleaseError("python3-psycopg2 is missing on this host, which migrations need; install it.")
+        if not state.stored.image_id or PSYCOPG2_ERROR:
+            self.migration = {"changed": True, "msg": "not known before image and packages are on this host"}
             return
         with self.steps("migrate"):
             try:

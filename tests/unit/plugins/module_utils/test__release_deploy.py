@@ -160,6 +160,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
     monkeypatch.setattr(_release_deploy.Switch, "run", carry_out)
     monkeypatch.setattr(_release_deploy, "Session", Session)
+    monkeypatch.setattr(_release_deploy, "PSYCOPG2_ERROR", None)
     monkeypatch.setattr(_release_deploy._image_pull, "fetch", made.fetch)
     monkeypatch.setattr(_release_deploy._migrate_run, "migrate", made.migrate)
     monkeypatch.setattr(_release_deploy._migrate_run, "current_state", lambda *_given: made.state)
@@ -237,7 +238,7 @@ def test_a_check_before_the_image_is_here_can_not_know_its_migrations(world: Wor
     world.image = SimpleNamespace(id="", changed=True)
     result = run(Host(), check=True)
     assert result["changed"]
-    assert result["diff"]["after"]["migrations"] == "not known before the image is on this host"
+    assert result["diff"]["after"]["migrations"] == "not known before image and packages are on this host"
 
 
 def test_pending_migrations_alone_are_a_change(world: World) -> None:
