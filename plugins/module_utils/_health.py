@@ -182,15 +182,15 @@ def json_at(document: Any, path: str) -> Any:
     return here
 
 
-def parse_status(value: Any) -> frozenset[int]:
-    """A status code or a list of them."""
+def parse_status(value: Any, name: str = "health.status") -> frozenset[int]:
+    """A status code or a list of them. `name` is how the message calls it."""
     codes = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     try:
         numbers = frozenset(int(code) for code in codes if not isinstance(code, bool))
     except (TypeError, ValueError):
         numbers = frozenset()
     if not numbers or len(numbers) != len(codes) or not all(100 <= number <= 599 for number in numbers):
-        raise ValueError(f"health.status is {value!r}, expected an HTTP status from 100 to 599 or a list of them")
+        raise ValueError(f"{name} is {value!r}, expected an HTTP status from 100 to 599 or a list of them")
     return numbers
 
 

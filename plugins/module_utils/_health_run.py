@@ -64,7 +64,7 @@ def probe_for(target: Target) -> Probe:
     """What tries a target once, within the seconds it is given."""
     lacking = missing_library(target)
     if lacking:
-        return lambda _seconds: Attempt(False, target.name, error="library", message=lacking, final=True)
+        return lambda _seconds: Attempt(False, target.name, error="library", message=lacking)
     check = target.check
     if isinstance(check, HttpCheck):
         return _http(check)
@@ -77,8 +77,10 @@ def probe_for(target: Target) -> Probe:
     return functools.partial(probe_greeting, *check.server)
 
 
-def wait_for_all(targets: Sequence[Target], probes: Sequence[Probe], *, timeout: float) -> list[Outcome]:
-    """Wait until all are healthy, one can never be, or time is over."""
+def wait_for_all(
+    targets: Sequence[Target], probes: Sequence[Probe], *, timeout: float, give_up: bool = True
+) -> list[Outcome]:
+    """Wait until all are healthy, or time is over, or, with `give_up`, one can never be healthy."""
     start = time.monotonic()
     stop = threading.Event()
     seen: dict[int, Outcome] = {}
@@ -116,7 +118,7 @@ def wait_for_all(targets: Sequence[Target], probes: Sequence[Probe], *, timeout:
             index, problem = ended.get(timeout=max(start + timeout + GRACE - time.monotonic(), 0))
             if problem is not None:
                 raise problem
-            if seen[index].last.final:
+            if give_up and seen[index].last.final:
                 break
     except queue.Empty:
         pass

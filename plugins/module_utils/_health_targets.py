@@ -141,9 +141,11 @@ def _http(params: Mapping[str, Any]) -> tuple[str, Check]:
         if not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"headers has the name {name!r}, expected letters, digits and hyphens")
         if not value.isprintable() or not value.isascii() or value != value.strip():
-            raise ValueError(f"the header {name} has a line break, a space at an end or a character beyond ASCII")
+            raise ValueError(
+                f"the header {name} has a line break, a space at an end or a character beyond ASCII, expected none"
+            )
     connect_to = _address(params["connect_to"]) if params["connect_to"] else None
-    expectation = Expectation(status=parse_status(params["status"]), json=params["expect"])
+    expectation = Expectation(status=parse_status(params["status"], "status"), json=params["expect"])
     return redacted(url), HttpCheck(url, expectation, headers, params["host"], connect_to, params["ca_path"])
 
 

@@ -233,7 +233,20 @@ CHECKS: dict[str, dict[str, Any]] = {
     "interval": {"type": "float"},
     "try_timeout": {"type": "float"},
 }
-DEFAULTS = {"status": [200], "expect": {}, "headers": {}, "successes": 1, "interval": 1, "try_timeout": 5}
+OPTIONS: dict[str, dict[str, Any]] = {
+    **CHECKS,
+    "targets": {"type": "list", "elements": "dict", "options": CHECKS},
+    "timeout": {"type": "float"},
+}
+DEFAULTS: dict[str, Any] = {
+    "status": [200],
+    "expect": {},
+    "headers": {},
+    "successes": 1,
+    "interval": 1,
+    "try_timeout": 5,
+    "timeout": 60,
+}
 
 
 def host_problem(target: Target) -> str:
@@ -246,9 +259,7 @@ def host_problem(target: Target) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            **{key: {**spec, "default": DEFAULTS[key]} if key in DEFAULTS else spec for key, spec in CHECKS.items()},
-            "targets": {"type": "list", "elements": "dict", "options": CHECKS},
-            "timeout": {"type": "float", "default": 60},
+            key: {**spec, "default": DEFAULTS[key]} if key in DEFAULTS else spec for key, spec in OPTIONS.items()
         },
         supports_check_mode=True,
     )
@@ -267,7 +278,9 @@ def main() -> None:
         problems = [problem for problem in map(host_problem, targets) if problem]
         if problems:
             module.fail_json(msg="; ".join(problems))
-    outcomes = wait_for_all(targets, [probe_for(target) for target in targets], timeout=timeout)
+    outcomes = wait_for_all(
+        targets, [probe_for(target) for target in targets], timeout=timeout, give_up=not module.check_mode
+    )
     result = {**results(targets, outcomes), "msg": message(outcomes)}
     if not result["healthy"] and not module.check_mode:
         module.fail_json(**result)

@@ -88,6 +88,11 @@ def test_what_cannot_heal_ends_the_wait_for_all(hang: Probe) -> None:
     assert outcomes[1].message.startswith("h: no answer yet, expected one (1 try in 0.")
 
 
+def test_it_gives_up_only_if_asked_to() -> None:
+    outcomes = wait_for_all([target("a"), target("c")], [after(0.2, "a"), exited], timeout=5, give_up=False)
+    assert [outcome.ok for outcome in outcomes] == [True, False]
+
+
 def test_a_try_that_hangs_cannot_outlast_the_time(hang: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_health_run, "GRACE", 0.1)
     start = time.monotonic()
@@ -128,7 +133,7 @@ def test_a_library_is_missed_by_its_own_kind_of_target_only(
     )
     if library:
         attempt = probe_for(target("x", check))(1)
-        assert (attempt.error, attempt.final) == ("library", True)
+        assert (attempt.ok, attempt.error) == (False, "library")
 
 
 def test_nothing_is_missed_where_all_is_there() -> None:

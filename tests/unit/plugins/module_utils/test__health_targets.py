@@ -100,7 +100,7 @@ def test_targets_take_what_they_leave_out_from_beside_the_list() -> None:
         ({"tcp": "a..b:1"}, "the address is 'a..b:1', whose name cannot exist, expected host:port."),
         ({"url": "app/health"}, "url is 'app/health', expected http:// or https:// and a host."),
         ({"url": "http://app/", "connect_to": "x:y"}, "the address is 'x:y', expected host:port"),
-        ({"url": "http://app/", "status": [99]}, "expected an HTTP status from 100 to 599"),
+        ({"url": "http://app/", "status": [99]}, "status is [99], expected an HTTP status from 100 to 599"),
         ({"url": "http://app/", "headers": {"a b": "x"}}, "headers has the name 'a b', expected letters"),
         ({"url": "http://app/", "headers": {"A": "s3ntinel\nB: 1"}}, "the header A has a line break"),
         ({"url": "http://app/", "host": "a\nb"}, "the header Host has a line break"),

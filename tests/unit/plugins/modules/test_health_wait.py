@@ -84,7 +84,7 @@ def test_a_host_without_the_library(monkeypatch: pytest.MonkeyPatch, check: bool
     monkeypatch.setattr(_health_run, "DOCKER_ERROR", "ImportError")
     found, _asked = run(monkeypatch, check=check, container="web")
     assert found["failed"] is not check
-    assert found["msg"].endswith("install the Debian package python3-docker")
+    assert "install the Debian package python3-docker" in found["msg"]
 
 
 def test_only_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_documented_options_are_those_of_the_module() -> None:
     import yaml
 
     options = yaml.safe_load(health_wait.DOCUMENTATION)["options"]
-    assert set(options) == {*health_wait.CHECKS, "targets", "timeout"}
+    assert set(options) == set(health_wait.OPTIONS)
     assert set(options["targets"]["suboptions"]) == set(health_wait.CHECKS)
     for key, default in health_wait.DEFAULTS.items():
         assert options[key]["default"] == default
