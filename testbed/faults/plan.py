@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 #: What a deploy's lock says of how far it has come, in order.
 STEPS = (
-    "preflight", "image", "migrate", "pre_deploy", "start", "gate", "warm", "flip", "verify", "workers", "jobs",
-    "post_deploy", "watch", "drain", "stop", "prune",
+    "image", "preflight", "migrate", "pre_deploy", "start", "gate", "warm", "flip", "verify", "watch", "workers",
+    "drain", "stop", "jobs", "prune", "post_deploy",
 )  # fmt: skip
 #: A way back has neither of these steps.
 FORWARD_ONLY = {"image", "migrate", "pre_deploy", "post_deploy"}

@@ -44,7 +44,7 @@ print(json.dumps({
     "files": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()),
     "manifests": [json.loads(p.read_text()) for p in folder.glob("releases/*Z-????????.json")],
     "images": run("docker", "images", "-q", "--no-trunc"),
-    "timers": run("systemctl", "list-units", "--plain", "--no-legend", "--type=timer", "quayside-job-" + app + "-*"),
+    "timers": run("systemctl", "list-units", "--plain", "--no-legend", "--type=timer", "quayside-job-" + app + ".*"),
     "backups": sorted(path.name for path in backups.iterdir()) if backups.exists() else [],
 }))
 """
@@ -60,8 +60,9 @@ class Expected:
     """What an app consists of."""
 
     processes: frozenset[tuple[str, int]]
-    """Of every container, what it does and its number."""
-    jobs: int = 0
+    """Of every web and worker container, what it does and its number."""
+    jobs: frozenset[str] = frozenset()
+    """The jobs, each with a timer and a container that waits for it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Found:
 
     live: str
     """The release that answers users."""
+    app: str
     host: Mapping[str, Any]
     sessions: tuple[str, ...] = ()
     """Who else than the app is at work in its database."""
@@ -86,11 +88,16 @@ def problems(found: Found, expected: Expected) -> list[str]:
 
 def _container_problems(found: Found, expected: Expected) -> Iterator[str]:
     slot = "green" if found.host["green"] else "blue"
-    processes = set()
+    processes, jobs = set(), []
     for container in found.containers:
         name, label = container["name"], container["labels"]
         if label.get(LABEL + "slot") != slot or label.get(LABEL + "release") != found.live:
             yield f"container {name} is left over (live is {found.live} in {slot}): {label}"
+            continue
+        if label.get(LABEL + "kind") == "job":
+            jobs.append(label[LABEL + "process"])
+            if container["policy"] in KEPT_POLICIES:
+                yield f"the container of a job, {name}, would start at boot"
             continue
         processes.add((label[LABEL + "process"], int(label[LABEL + "number"])))
         if not container["running"]:
@@ -101,6 +108,8 @@ def _container_problems(found: Found, expected: Expected) -> Iterator[str]:
             yield f'container {name} would not come back at boot: its restart policy is "{container["policy"]}"'
     if processes != expected.processes:
         yield f"the live release has {sorted(processes)} instead of {sorted(expected.processes)}"
+    if sorted(jobs) != sorted(expected.jobs):
+        yield f"there are containers of the jobs {jobs} instead of {sorted(expected.jobs)}"
 
 
 def _record_problems(found: Found) -> Iterator[str]:
@@ -131,8 +140,8 @@ def _other_problems(found: Found, expected: Expected) -> Iterator[str]:
     elif found.host["lock"].strip():
         yield f"the lock's file still says {found.host['lock'].strip()}"
     timers = [name for name in found.host["timers"] if name.endswith(".timer")]
-    if len(timers) != expected.jobs:
-        yield f"there are the timers {timers} instead of {expected.jobs}"
+    if sorted(timers) != sorted(f"quayside-job-{found.app}.{job}.timer" for job in expected.jobs):
+        yield f"there are the timers {timers} for the jobs {sorted(expected.jobs)}"
     yield from (f"in the database there is still {session}" for session in found.sessions)
     yield from (f"backup {name} is half done" for name in found.host["backups"] if name.startswith((".tmp", ".trash")))
 
@@ -141,7 +150,7 @@ def gather(web: str, app: str, live: str, database_container: str, database: str
     """Look at a host and its database."""
     host = _run("docker", "exec", web, "python3", "-c", _GATHER, app)
     psql = ["docker", "exec", "--user", "postgres", database_container, "psql", "-XAtq", "-d", database, "-c"]
-    return Found(live, json.loads(host), tuple(_run(*psql, _SESSIONS).splitlines()))
+    return Found(live, app, json.loads(host), tuple(_run(*psql, _SESSIONS).splitlines()))
 
 
 def _run(*argv: str) -> str:

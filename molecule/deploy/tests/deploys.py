@@ -42,7 +42,7 @@ def _bed(release: str) -> Bed:
         database_container="deploy-db",
         database=f"ledger{release}",
         registry="127.0.0.1:5010",
-        expected=Expected(frozenset({("web", 1), ("worker", 1)}), jobs=1),
+        expected=Expected(frozenset({("web", 1), ("worker", 1)}), jobs=frozenset({"report"})),
     )
 
 
@@ -174,10 +174,11 @@ def manifests(bed: Bed) -> dict[str, dict[str, Any]]:
 
 
 def containers(bed: Bed, *, running: bool = True) -> list[str]:
-    """The app's containers."""
-    everything = "" if running else "--all"
-    listed = bed.shell(f"docker ps {everything} --filter label=quayside.app=ledger --format '{{{{.Names}}}}'")
-    return sorted(listed.split())
+    """The app's containers, without those that wait for a timer."""
+    found = bed.found("any").containers
+    return sorted(
+        c["name"] for c in found if (c["running"] or not running) and c["labels"].get("quayside.kind") != "job"
+    )
 
 
 def lock_step(bed: Bed) -> str:

@@ -163,10 +163,10 @@ def test_hooks_ran_in_the_new_release(bed: Bed, switched: Switched) -> None:
 
 @both
 def test_a_job_runs_the_live_image_and_keeps_its_result(bed: Bed, switched: Switched) -> None:
-    bed.shell("systemctl start quayside-job-ledger-report")
+    bed.shell("systemctl start quayside-job-ledger.report")
     kept: dict[str, Any] = json.loads(bed.shell("cat /var/lib/quayside/apps/ledger/jobs/report.json"))
     assert f"a report by {switched[0].result(bed)['release']}" in json.dumps(kept)
-    assert "report" in bed.shell("systemctl list-timers --all --no-pager 'quayside-job-ledger-*'")
+    assert "report" in bed.shell("systemctl list-timers --all --no-pager 'quayside-job-ledger.*'")
 
 
 @both
