@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import configparser
+import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ._migration import Migration, MigrationError, Plan
@@ -17,6 +19,9 @@ UPGRADE = ("upgrade", "heads")
 _REV = re.compile(r"^Rev: (\S+)(.*)$")
 _FIELD = re.compile(r"^(Parent|Merges|Also depends on|Branch names|Branches into|Path): (.*)$")
 _RUNNING = re.compile(r"Running upgrade (?P<down>.*?) -> (?P<up>[^\s,]+)")
+
+
+_SEPARATORS = {"space": None, "newline": "\n", "os": ":", ":": ":", ";": ";"}
 
 
 @dataclass(frozen=True)
@@ -87,14 +92,14 @@ def plan(tree: Tree, current: Iterable[str], *, image: str, database: str, allow
     if unknown:
         known = ", ".join(tree.heads) or "no revision at all"
         raise MigrationError(
-            f"Database {database} is at revision {', '.join(unknown)}, which image {image} does not have (it ends at "
-            f"{known}): the database is ahead of this image or belongs to another one; deploy an image that has it, "
+            f"Database {database} is at revision {', '.join(unknown)}, which {image} does not have (it ends at "
+            f"{known}): the database is ahead of it or belongs to another one; deploy an image that has it, "
             f"or set allow_ahead for a rollback."
         )
     if len(tree.heads) > 1:
         raise MigrationError(
-            f"Image {image} has {len(tree.heads)} Alembic heads ({', '.join(tree.heads)}), expected one; "
-            f"join them with `alembic merge heads` and build the image again."
+            f"{image[:1].upper()}{image[1:]} has {len(tree.heads)} Alembic heads ({', '.join(tree.heads)}), "
+            f"expected one; join them with `alembic merge heads` and build the image again."
         )
     done = tree.with_ancestors(before)
     wanted = tree.with_ancestors(tree.heads)
@@ -136,3 +141,38 @@ def _revision(block: Mapping[str, str]) -> Revision:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def config_file(command: Sequence[str]) -> tuple[str, str]:
+    """The configuration file that a command names, and the section in it."""
+    found = {"config": "alembic.ini", "name": "alembic"}
+    short = {"-c": "config", "-n": "name", "--config": "config", "--name": "name"}
+    for argument, following in zip(command, [*command[1:], ""]):
+        option, equals, value = argument.partition("=")
+        if option in short:
+            found[short[option]] = value if equals else following
+    return found["config"], found["name"]
+
+
+def script_folders(text: str, *, file: str, section: str, workdir: str) -> tuple[str, ...] | None:
+    """The folders, absolute, that hold all scripts by this configuration; None where that is not for sure."""
+    parser = configparser.ConfigParser(defaults={"here": posixpath.dirname(posixpath.join(workdir, file))})
+    try:
+        parser.read_string(text)
+        if not parser.has_section(section) or parser.has_option(section, "sourceless"):
+            return None
+        location = parser.get(section, "script_location", fallback="")
+        versions = parser.get(section, "version_locations", fallback="")
+        separator = parser.get(section, "path_separator", fallback="") or parser.get(
+            section, "version_path_separator", fallback=""
+        )
+    except configparser.Error:
+        return None
+    if versions and separator not in _SEPARATORS:
+        return None
+    folders = [location, *(name.strip() for name in versions.split(_SEPARATORS.get(separator)) if name.strip())]
+    # A package's folder (`shop:migrations`) is known to Python alone.
+    if not location or any(":" in folder for folder in folders):
+        return None
+    found = sorted({posixpath.normpath(posixpath.join(workdir, folder)) for folder in folders})
+    return tuple(folder for folder in found if not any(folder.startswith(f"{other}/") for other in found))

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import subprocess
+import tarfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +24,14 @@ else:
     DOCKER_ERROR = None
 
 UNTIL_LABEL = "quayside.until"
+#: What no command of an app needs, and no container of ours gets.
+SANDBOX: Mapping[str, Any] = {
+    "read_only": True,
+    "tmpfs": {"/tmp": "rw,noexec,nosuid,size=64m"},  # noqa: S108
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+}
+_MAX_READ = 256 * 1024 * 1024
 
 
 class RunError(Exception):
@@ -64,6 +74,7 @@ def run_once(
     workdir: str | None = None,
     user: str | None = None,
     network: str | None = None,
+    init: bool = True,
 ) -> tuple[int, str, str]:
     """Run `command` (in place of the image's entrypoint) in a sandbox and return exit code, stdout and stderr.
 
@@ -79,11 +90,8 @@ def run_once(
             working_dir=workdir,
             user=user,
             network=network,
-            read_only=True,
-            tmpfs={"/tmp": "rw,noexec,nosuid,size=64m"},  # noqa: S108
-            cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
-            init=True,
+            init=init,
+            **SANDBOX,
             log_config=docker.types.LogConfig(type="json-file", config={"max-size": "4m", "max-file": "1"}),
         )
     except docker.errors.DockerException as exc:
@@ -99,6 +107,24 @@ def run_once(
             raise RunTimeout(f"`{' '.join(command)}` was killed after {timeout:g} s", stdout, stderr) from exc
         stdout, stderr = _output(container)
         return code, stdout, stderr
+
+
+def image_config(client: Any, image: str) -> tuple[str, tuple[str, ...]]:
+    """The image's working directory, and its layers, which say more of what it holds than its id does."""
+    found = client.images.get(image).attrs
+    return found["Config"].get("WorkingDir") or "/", tuple((found.get("RootFS") or {}).get("Layers") or ())
+
+
+def read_files(client: Any, image: str, paths: Sequence[str], *, labels: Mapping[str, str]) -> list[dict[str, bytes]]:
+    """For each absolute path the files below it, by path relative to it, out of a container that never runs.
+
+    A path that is a file itself is there under the empty name. FileNotFoundError where there is none.
+    """
+    container = client.containers.create(
+        image, entrypoint=["/"], command=[], labels={**labels, UNTIL_LABEL: str(int(time.time() + 60))}, network="none"
+    )
+    with _removed(container):
+        return [_read(container, path) for path in paths]
 
 
 def begin_pull(reference: str) -> None:
@@ -138,6 +164,43 @@ def _removed(container: Any) -> Iterator[None]:
             container.remove(force=True, v=True)
         with suppress(OSError):
             watcher.communicate(b"removed\n")
+
+
+def _read(container: Any, path: str, links: int = 5) -> dict[str, bytes]:
+    try:
+        chunks, stat = container.get_archive(path)
+    except docker.errors.NotFound as exc:
+        raise FileNotFoundError(2, "there is no such file or folder in the image", path) from exc
+    if stat.get("linkTarget") and links:
+        return _read(container, posixpath.join(posixpath.dirname(path), stat["linkTarget"]), links - 1)
+    if int(stat["size"]) > _MAX_READ:
+        raise RunError(f"{path} is larger than {_MAX_READ} bytes")
+    root = posixpath.basename(posixpath.normpath(path))
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=_Stream(chunks), mode="r|") as archive:  # type: ignore[call-overload]
+        for member in archive:
+            file = archive.extractfile(member) if member.isfile() else None
+            if file is not None:
+                found[member.name[len(root) :].lstrip("/")] = file.read()
+    return found
+
+
+class _Stream:
+    """Chunks as a file that tarfile can read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks = iter(chunks)
+        self.rest = b""
+        self.total = 0
+
+    def read(self, size: int) -> bytes:
+        while len(self.rest) < size and (chunk := next(self.chunks, b"")):
+            self.rest += chunk
+            self.total += len(chunk)
+            if self.total > _MAX_READ:
+                raise RunError(f"a folder to read holds more than {_MAX_READ} bytes")
+        found, self.rest = self.rest[:size], self.rest[size:]
+        return found
 
 
 def _output(container: Any) -> tuple[str, str]:

@@ -5,37 +5,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import _alembic, _docker_run, _migration
+from . import _migration, _prisma
+from ._migrate_context import Context, Outcome, Request, State, Tool
+from ._migrate_exec import Host, Image, Place
+from ._migrate_files import Prisma, SqlFiles, prisma_state, sql_state
+from ._migrate_tools import Alembic, Command, Django, alembic_state, django_state
+from ._migrate_watch import LockWatch
 from ._migration import MigrationError, Plan
 from ._pg_backup import Options, take
 from ._pg_repository import BackupError
 from ._pg_session import Session
 
+__all__ = ["Failed", "Request", "check_request", "current_state", "migrate", "read_env_files"]
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked for, as the module's options name it."""
-
-    url: str = field(repr=False)
-    image: str
-    url_variable: str = "DATABASE_URL"
-    command: tuple[str, ...] = _alembic.COMMAND
-    workdir: str | None = None
-    user: str | None = None
-    network: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    version_table: str = "alembic_version"
-    lock_timeout: str = "5s"
-    timeout: float = 600
-    allow_ahead: bool = False
-    backup_root: str | None = None
-    backup_name: str | None = None
+_TOOLS: Mapping[str, Callable[[Context], Tool]] = {
+    "alembic": Alembic,
+    "django": Django,
+    "prisma": Prisma,
+    "sql": SqlFiles,
+    "command": Command,
+}
+_STATES: Mapping[str, Callable[[Request, Session], State]] = {
+    "alembic": alembic_state,
+    "django": django_state,
+    "prisma": prisma_state,
+    "sql": sql_state,
+}
+_RETRY_AFTER = 1.0
 
 
 class Failed(MigrationError):
@@ -54,91 +56,78 @@ def read_env_files(paths: list[str]) -> dict[str, str]:
     return found
 
 
-class Tool:
-    """Alembic in the image: every call is a one-off container."""
-
-    def __init__(self, request: Request, session: Session) -> None:
-        url = session.url
-        self.request = request
-        self.masked = [request.url, url.password, *(value for value in request.secrets.values() if len(value) > 5)]
-        self.labels = {
-            _migration.ROLE_LABEL: _migration.ROLE,
-            _migration.DATABASE_LABEL: _migration.database_label(url),
-        }
-        self.env = _migration.tool_env(
-            {**request.env, **request.secrets},
-            url=request.url,
-            url_variable=request.url_variable,
-            settings=_migration.session_settings(request.lock_timeout, session.server_version),
-        )
-        self.client = _docker_run.connect()
-        self.image = _docker_run.image_id(self.client, request.image)
-
-    def tree(self) -> _alembic.Tree:
-        """The migrations that the image holds."""
-        labels = {**self.labels, _migration.ROLE_LABEL: f"{_migration.ROLE}-plan"}
-        code, stdout, stderr = self._run(_alembic.HISTORY, labels)
-        if code != 0:
-            called = " ".join([*self.request.command, *_alembic.HISTORY])
+def check_request(request: Request) -> None:
+    """MigrationError where options do not go together."""
+    _migration.milliseconds(request.lock_timeout)
+    wanted = {"command": ("command", request.command), "sql": ("path", request.path)}.get(request.tool)
+    if wanted and not wanted[1]:
+        raise MigrationError(f"{wanted[0]} is missing, expected one as tool is {request.tool}; set it.")
+    for name, value, tools in (
+        ("path", request.path, ("sql", "prisma")),
+        ("check", request.check, ("command",)),
+    ):
+        if value and request.tool not in tools:
             raise MigrationError(
-                f"`{called}` failed in image {self.request.image} with exit code {code}, expected it to list the "
-                f"migrations: {_migration.last_line(stderr or stdout)}"
+                f"{name} is given, but tool is {request.tool}; it goes with {' and '.join(tools)}, remove it."
             )
-        return _alembic.parse_history(stdout)
+    if request.tool == "sql" and request.command:
+        raise MigrationError("command is given, but tool is sql, which calls none; remove it.")
+    if request.tool not in _TOOLS:
+        raise MigrationError(f"tool is {request.tool!r}, expected one of {', '.join(_TOOLS)}.")
 
-    def upgrade(self) -> tuple[str, str, str]:
-        """Why it failed, or nothing; and the output."""
-        try:
-            code, stdout, stderr = self._run(_alembic.UPGRADE, self.labels)
-        except _docker_run.RunTimeout as exc:
-            return str(exc), *(_migration.mask(text, self.masked) for text in (exc.stdout, exc.stderr))  # type: ignore[return-value]
-        why = f"exit code {code}: {_migration.last_line(stderr or stdout)}" if code else ""
-        return why, stdout, stderr
 
-    def remove_leftovers(self) -> None:
-        _docker_run.remove_leftovers(self.client, self.labels, now=time.time())
-
-    def _run(self, arguments: tuple[str, ...], labels: Mapping[str, str]) -> tuple[int, str, str]:
-        request = self.request
-        code, stdout, stderr = _docker_run.run_once(
-            self.client,
-            self.image,
-            [*request.command, *arguments],
-            env=self.env,
-            timeout=request.timeout,
-            labels=labels,
-            workdir=request.workdir,
-            user=request.user,
-            network=request.network,
-        )
-        return code, _migration.mask(stdout, self.masked), _migration.mask(stderr, self.masked)
+def current_state(request: Request, session: Session) -> State | None:
+    """Where the database is, by SQL alone; None where the tool leaves no trace that can be read."""
+    read = _STATES.get(request.tool)
+    return read(request, session) if read else None
 
 
 def migrate(request: Request, session: Session, *, check: bool) -> dict[str, Any]:
     """Bring the database to the image's schema and return what the module reports. Nothing changes with `check`."""
-    tool = Tool(request, session)
-    tree = tool.tree()
-
-    def planned() -> Plan:
-        return _alembic.plan(
-            tree,
-            session.revisions(request.version_table),
-            image=request.image,
-            database=session.url.database,
-            allow_ahead=request.allow_ahead,
-        )
-
-    plan = planned()
+    check_request(request)
+    place = _place(request, session)
+    tool = _TOOLS[request.tool](_context(request, session, place, check))
+    plan = tool.plan()
     if check or not plan.changed:
-        return _migration.report(plan)
+        return _with_indexes(_migration.report(plan), session)
     lock_wait = session.lock(_migration.lock_key(session.url.database), request.timeout)
-    tool.remove_leftovers()
+    place.remove_leftovers()
     session.terminate_leftovers()
-    plan = planned()
+    plan = tool.plan()
     result = {**_migration.report(plan), "lock_wait": round(lock_wait, 2)}
     if plan.changed:
+        lock_wait += session.wait_for_backups(request.timeout)
         result["backup_id"] = _dump(request, session)
-        _apply(tool, tree, plan, session, result)
+        result["lock_wait"] = round(lock_wait, 2)
+        _Run(request, session, tool, place).apply(plan, result)
+    return _with_indexes(result, session)
+
+
+def _place(request: Request, session: Session) -> Place:
+    if request.image is None:
+        return Host(request.workdir, request.user)
+    labels = {
+        _migration.ROLE_LABEL: _migration.ROLE,
+        _migration.DATABASE_LABEL: _migration.database_label(session.url),
+    }
+    return Image(request.image, workdir=request.workdir, user=request.user, network=request.network, labels=labels)
+
+
+def _context(request: Request, session: Session, place: Place, check: bool) -> Context:
+    prisma = request.tool == "prisma"
+    env = _migration.tool_env(
+        {**(_prisma.ENV if prisma else {}), **request.env, **request.secrets},
+        url=request.url,
+        url_variable=request.url_variable,
+        settings=_migration.session_settings(request.lock_timeout, session.server_version),
+        in_url=prisma,
+    )
+    masked = [request.url, session.url.password, *(value for value in request.secrets.values() if len(value) > 5)]
+    return Context(request, session, place, env, [*masked, env[request.url_variable]], read_only=check)
+
+
+def _with_indexes(result: dict[str, Any], session: Session) -> dict[str, Any]:
+    result["warnings"] += _migration.index_warnings(session.url.database, session.invalid_indexes())
     return result
 
 
@@ -153,28 +142,78 @@ def _dump(request: Request, session: Session) -> str | None:
         raise MigrationError(f"Database {session.url.database} was not migrated, as its dump failed: {exc}") from exc
 
 
-def _apply(tool: Tool, tree: _alembic.Tree, plan: Plan, session: Session, result: dict[str, Any]) -> None:
-    start = time.monotonic()
-    why, stdout, stderr = tool.upgrade()
-    if why:
-        session.terminate_leftovers()
-    after = session.revisions(tool.request.version_table)
-    done = _alembic.applied(tree, plan.before, after)
-    result.update(
-        changed=bool(done),
-        after=list(after),
-        applied=list(done),
-        duration=round(time.monotonic() - start, 2),
-        stdout=stdout,
-        stderr=stderr,
-    )
-    if not why and set(after) != set(plan.after):
-        why = f"the tool said that all is well, but {', '.join(plan.after)} was expected"
-    if why:
-        failed = _alembic.failed_migration(stderr, plan.pending, done)
+class _Run:
+    """The attempts to apply a plan, and the truth about them."""
+
+    def __init__(self, request: Request, session: Session, tool: Tool, place: Place) -> None:
+        self.request = request
+        self.session = session
+        self.tool = tool
+        self.place = place
+
+    def apply(self, plan: Plan, result: dict[str, Any]) -> None:
+        start = time.monotonic()
+        outcome, after = self._attempt(plan, result, self.request.timeout)
+        left = self.request.timeout - (time.monotonic() - start)
+        if self._may_retry(outcome, plan, after) and left > 2 * _RETRY_AFTER:
+            result["warnings"].append(
+                f"Database {self.session.url.database}: a statement waited for a lock longer than lock_timeout "
+                f"({self.request.lock_timeout}), and the migration was tried once more."
+            )
+            time.sleep(_RETRY_AFTER)
+            outcome, after = self._attempt(plan, result, left - _RETRY_AFTER)
+        done = self.tool.applied(plan, after) if plan.before is not None or not outcome.why else ()
+        result.update(
+            changed=bool(done) or (plan.before is None),
+            after=None if after is None else list(after),
+            applied=list(done),
+            duration=round(time.monotonic() - start, 2),
+            stdout=outcome.stdout,
+            stderr=outcome.stderr,
+        )
+        why = outcome.why or self._unsettled(plan, after)
+        if why:
+            self._fail(plan, after, done, outcome, why, result)
+
+    def _attempt(self, plan: Plan, result: dict[str, Any], timeout: float) -> tuple[Outcome, State | None]:
+        result["lock_wait"] = round(result["lock_wait"] + self.session.wait_for_backups(timeout), 2)
+        # Our own session keeps to the timeout by itself.
+        sends_itself = self.request.tool == "sql"
+        with nullcontext() if sends_itself else LockWatch(self.session, self.request.lock_timeout) as watch:
+            outcome = self.tool.apply(plan, timeout)
+        result["lock_wait"] = round(result["lock_wait"] + outcome.waited, 2)
+        if outcome.why:
+            self.session.terminate_leftovers()
+            if watch is not None and watch.cancelled:
+                limit = f"a statement waited for a lock longer than lock_timeout ({self.request.lock_timeout})"
+                outcome = replace(outcome, why=f"{limit}: {outcome.why}")
+        return outcome, self.tool.state()
+
+    def _may_retry(self, outcome: Outcome, plan: Plan, after: State | None) -> bool:
+        """Once, and only where the first attempt has moved nothing."""
+        waited = "longer than lock_timeout" in outcome.why or _migration.gave_up_for_a_lock(
+            outcome.why + outcome.stderr
+        )
+        return bool(outcome.why) and waited and after == plan.before and self.tool.may_retry()
+
+    def _unsettled(self, plan: Plan, after: State | None) -> str:
+        if plan.after is None or set(plan.after) <= set(after or ()):
+            return ""
+        missing = [name for name in plan.after if name not in (after or ())]
+        return f"the tool said that all is well, but {', '.join(missing)} was expected"
+
+    def _fail(
+        self, plan: Plan, after: State | None, done: State, outcome: Outcome, why: str, result: dict[str, Any]
+    ) -> None:
+        failed = self.tool.failed(plan, done, outcome)
         result["failed_migration"] = failed
+        target = failed or "to " + _migration.summary(plan.after)
+        state = (
+            "" if after is None else f", which is now at {_migration.summary(after).replace('(none)', 'no revision')}"
+        )
+        dump = f" The dump {result['backup_id']} was taken before." if result["backup_id"] else ""
         raise Failed(
-            f"Migration {failed or 'to ' + ', '.join(plan.after)} of image {tool.request.image} failed on database "
-            f"{session.url.database}, which is now at {', '.join(after) or 'no revision'}: {why}",
-            result,
+            f"Migration {target} of {self.place.name} failed on database {self.session.url.database}{state}: {why}"
+            f"{dump}",
+            _with_indexes(result, self.session),
         )

@@ -39,22 +39,35 @@ class Migration:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a database needs to reach an image's schema. `ahead` means that it has already gone past it."""
+    """What a database needs to reach an image's schema. `ahead` means that it has already gone past it.
 
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    A state is None where the tool has none that can be read.
+    """
+
+    before: tuple[str, ...] | None
+    after: tuple[str, ...] | None
     pending: tuple[Migration, ...] = ()
     ahead: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
         return bool(self.pending)
 
 
+def summary(state: tuple[str, ...] | None) -> str:
+    """A state in a few words: Alembic's is one revision, Django's is every migration that was ever applied."""
+    if state is None:
+        return "(unknown)"
+    if len(state) > 3:
+        return f"{state[-1]} and {len(state) - 1} more"
+    return ", ".join(state) or "(none)"
+
+
 def diff(plan: Plan) -> dict[str, str]:
     """The plan as Ansible's before and after texts."""
-    before = [f"revision: {', '.join(plan.before) or '(none)'}"]
-    after = [f"revision: {', '.join(plan.after) or '(none)'}", *(f"apply: {step}" for step in plan.pending)]
+    before = [f"revision: {summary(plan.before)}"]
+    after = [f"revision: {summary(plan.after)}", *(f"apply: {step}" for step in plan.pending)]
     return {"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n"}
 
 
@@ -62,16 +75,33 @@ def report(plan: Plan) -> dict[str, Any]:
     """The plan as the module returns it, before anything was applied."""
     return {
         "changed": plan.changed,
-        "before": list(plan.before),
-        "after": list(plan.after),
+        "before": None if plan.before is None else list(plan.before),
+        "after": None if plan.after is None else list(plan.after),
         "pending": [step.id for step in plan.pending],
         "applied": [],
         "ahead": plan.ahead,
         "backup_id": None,
         "lock_wait": 0.0,
         "duration": 0.0,
+        "warnings": list(plan.warnings),
+        "stdout": "",
+        "stderr": "",
         "diff": diff(plan),
     }
+
+
+def index_warnings(database: str, indexes: Iterable[str]) -> list[str]:
+    """What a failed CREATE INDEX CONCURRENTLY leaves behind costs every write and serves no query."""
+    return [
+        f"Database {database}: index {name} is invalid, as after a CREATE INDEX CONCURRENTLY that failed; "
+        f"drop it, or rebuild it by REINDEX INDEX CONCURRENTLY {name}."
+        for name in indexes
+    ]
+
+
+def gave_up_for_a_lock(text: str) -> bool:
+    """Whether this is what a tool prints when a statement waited longer for a lock than it may."""
+    return re.search(r"lock timeout|LockNotAvailable|55P03|P1002", text) is not None
 
 
 def lock_key(database: str) -> int:
@@ -103,9 +133,18 @@ def session_settings(lock_timeout: str, server_version: int) -> str:
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
-def tool_env(env: Mapping[str, str], *, url: str, url_variable: str, settings: str) -> dict[str, str]:
-    """The environment of the tool's container: the app's own, the direct URL, and settings for libpq drivers."""
+def tool_env(
+    env: Mapping[str, str], *, url: str, url_variable: str, settings: str, in_url: bool = False
+) -> dict[str, str]:
+    """The environment of the tool: the app's own, the direct URL, and settings for libpq drivers.
+
+    `in_url` puts the settings into the URL as well, for a driver that takes no notice of PGOPTIONS.
+    """
+    if in_url:
+        url = _with_parameter(url, "application_name", APPLICATION_NAME)
+        url = _with_parameter(url, "options", "")
     return {
+        "NO_COLOR": "1",
         **env,
         url_variable: _url_with_settings(url, settings),
         "PGOPTIONS": f"{env.get('PGOPTIONS', '')} {settings}".strip(),
@@ -117,16 +156,6 @@ def parse_env_file(text: str) -> dict[str, str]:
     """`KEY=value` lines as `docker run --env-file` reads them: no quoting, # only at the start of a line."""
     lines = [line.lstrip() for line in text.splitlines()]
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-
-
-def url_warnings(url: str) -> list[str]:
-    """What the lock timeout cannot reach."""
-    if "+asyncpg" in url.partition("://")[0]:
-        return [
-            "The database URL names the driver asyncpg, which ignores PGOPTIONS, so lock_timeout is not in force; "
-            "set it in the app's env.py, or give db_migrate a postgresql+psycopg:// URL."
-        ]
-    return []
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
@@ -198,5 +227,18 @@ def _url_with_settings(url: str, settings: str) -> str:
     pairs = query.split("&") if mark else []
     if not any(pair.startswith("options=") for pair in pairs):
         return url
-    added = quote(f" {settings}", safe="")
-    return base + "?" + "&".join(pair + added if pair.startswith("options=") else pair for pair in pairs)
+    added = [
+        pair + quote(f" {settings}" if pair != "options=" else settings, safe="")
+        if pair.startswith("options=")
+        else pair
+        for pair in pairs
+    ]
+    return base + "?" + "&".join(added)
+
+
+def _with_parameter(url: str, name: str, value: str) -> str:
+    base, _mark, query = url.partition("?")
+    pairs = [pair for pair in query.split("&") if pair]
+    if not any(pair.startswith(f"{name}=") for pair in pairs):
+        pairs.append(f"{name}={quote(value, safe='')}")
+    return base + "?" + "&".join(pairs)

@@ -6,30 +6,46 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: db_migrate
-short_description: Bring a database to the schema of an app's image
+short_description: Bring a database to the schema of an app's release
 version_added: "0.1.0"
 author: ["The quayside.web authors (@quayside)"]
 description:
-  - Compares the revision that a PostgreSQL database is at with the migrations that an image holds, and applies those
-    that are pending in a one-off container of that image.
+  - Compares what a PostgreSQL database has applied with the migrations of an image, and applies those that are
+    pending in a one-off container of that image; or on the host itself, where no image is named.
   - Only one run at a time works on a database, on whatever host, by a session advisory lock. The one that comes second
     finds nothing left to do.
-  - Fails before touching anything when the image has several heads, or the database is at a revision that the image
-    does not know.
-requirements: ["psycopg2", "docker (the Docker SDK for Python)"]
+  - Fails before touching anything when the migrations end in several heads, when the database is at a migration that
+    the image does not know, or when an applied SQL file was edited.
+  - A migration that fails is never undone by restoring. The result tells the true state and the dump that was taken.
+  - When a statement waits for a lock longer than O(lock_timeout), the migration is tried once more, but only if the
+    first attempt has moved nothing. This holds for every driver, as waiting DDL is watched from a second session too.
+  - While a C(pg_dump) of the database runs, waits for it up to O(timeout), and then fails, as DDL would queue behind
+    the dump's locks and every reader behind the DDL.
+  - What an image's tool lists is kept in C(/var/lib/quayside/cache), by the files that it was listed from, so that
+    another run of the same files starts no container.
+notes:
+  - Django's rows of apps that the image does not have at all are left alone, as Django itself leaves them.
+  - Prisma up to 7 is supported. It was tested with Prisma 6.19 and its schema engine as WebAssembly, with the driver
+    adapter C(@prisma/adapter-pg); the native engine of C(binaries.prisma.sh) could not be had, and was not run.
+requirements: ["psycopg2", "docker (the Docker SDK for Python), where an image is named"]
 attributes:
   check_mode:
     support: full
-    description: Starts a container to list the image's migrations, and changes nothing. On a host where Docker, the
-      image or the database is not there yet, reports that it would migrate.
+    description: Lists what is pending, in a container where it must, and changes nothing; creates no schema, table or
+      database. On a host where Docker, the image or the database is not there yet, reports that it would migrate.
   diff_mode:
     support: full
     description: Shows the revision before and after, and each migration between them.
 options:
   tool:
-    description: The migration tool in the image.
+    description:
+      - The migration tool.
+      - V(alembic), V(django) and V(prisma) run the tool of that name.
+      - V(sql) applies the files of O(path) by itself, each in a transaction of its own, and records them in the table
+        C(quayside_migrations) with version, checksum, time and success. The image needs no client for it.
+      - V(command) runs O(command), and O(check) to learn whether it has to.
     type: str
-    choices: [alembic]
+    choices: [alembic, django, prisma, sql, command]
     default: alembic
   url:
     description:
@@ -42,19 +58,34 @@ options:
     type: str
     default: DATABASE_URL
   image:
-    description: Reference or ID of an image that is on this host already.
+    description: Reference or ID of an image that is on this host already. Without it the tool runs on the host itself.
     type: str
-    required: true
   command:
-    description: How the tool is called in the image, in place of the image's entrypoint.
+    description:
+      - How the tool is called, in place of the image's entrypoint.
+      - By default V([alembic]), V([python, manage.py]) or V([node_modules/.bin/prisma]). Required when O(tool=command),
+        and not accepted when O(tool=sql).
     type: list
     elements: str
-    default: [alembic]
+  check:
+    description: A command that ends with 0 when nothing is pending and changes nothing itself, for O(tool=command).
+      Without it O(command) runs every time, and the result is always changed.
+    type: list
+    elements: str
+  path:
+    description:
+      - Folder of the migrations, absolute or in the working directory, for O(tool=sql), which requires it, and
+        O(tool=prisma), where V(prisma/migrations) is the default.
+      - SQL files are named by version, as V(0001_create_accounts.sql), and applied in the order of the numbers. Files
+        that end in V(.down.sql) are passed over. A file that starts with the comment C(-- quayside: no-transaction)
+        runs without a transaction, a statement at a time, as CREATE INDEX CONCURRENTLY wants; when it fails midway, it
+        is not run again before someone has looked at it.
+    type: str
   workdir:
-    description: Working directory in the container. The image's own by default.
+    description: Working directory. The image's own by default, and V(/) on the host.
     type: str
   user:
-    description: User in the container. The image's own by default.
+    description: User that the tool runs as. The image's own by default, and Ansible's on the host.
     type: str
   network:
     description: Docker network of the container.
@@ -83,11 +114,11 @@ options:
     type: str
     default: 5s
   timeout:
-    description: Seconds that the migration may take, and seconds to wait for another run.
+    description: Seconds that the migration may take, and seconds to wait for another run or a backup.
     type: float
     default: 600
   allow_ahead:
-    description: Whether to accept a database that is at a revision unknown to the image, as after a rollback of the
+    description: Whether to accept a database that is at a migration unknown to the image, as after a rollback of the
       app. Nothing is applied then.
     type: bool
     default: false
@@ -114,16 +145,41 @@ EXAMPLES = r"""
     command: [python3, -m, alembic, -c, db/alembic.ini]
     workdir: /srv/shop
     lock_timeout: 2s
+
+- name: Apply the SQL files of an image
+  quayside.web.db_migrate:
+    tool: sql
+    image: shop:2.0.1
+    path: /srv/migrations
+    url: "{{ shop_database_url }}"
+    backup_root: /var/backups/quayside
+
+- name: Run a tool of one's own only when it says that something is pending
+  quayside.web.db_migrate:
+    tool: command
+    image: shop:2.0.1
+    command: [bin/migrate, up]
+    check: [bin/migrate, pending, --exit-code]
+    url: "{{ shop_database_url }}"
+
+- name: Migrate a Django project that is not in an image
+  quayside.web.db_migrate:
+    tool: django
+    command: [/srv/shop/.venv/bin/python, manage.py]
+    workdir: /srv/shop
+    user: shop
+    url: "{{ shop_database_url }}"
 """
 
 RETURN = r"""
 before:
-  description: Revisions of the database before.
+  description: State of the database before. Alembic's revisions, Prisma's or the SQL files' applied migrations, or
+    Django's as V(app.name); none for O(tool=command).
   type: list
   elements: str
   returned: when known
 after:
-  description: Revisions of the database after; in check mode those to be expected.
+  description: State of the database after, as it tells itself; in check mode the state to be expected.
   type: list
   elements: str
   returned: when known
@@ -154,17 +210,17 @@ duration:
   type: float
   returned: when known
 lock_wait:
-  description: Seconds waited for another run.
+  description: Seconds waited for another run, or for a backup.
   type: float
   returned: when known
 stdout:
   description: Output of the tool, without secrets.
   type: str
-  returned: when it ran
+  returned: when known
 stderr:
   description: Messages of the tool, without secrets.
   type: str
-  returned: when it ran
+  returned: when known
 """
 
 import signal
@@ -173,8 +229,14 @@ from typing import NoReturn
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.quayside.web.plugins.module_utils._database_url import DatabaseUrlError, parse
 from ansible_collections.quayside.web.plugins.module_utils._docker_run import DOCKER_ERROR, RunError
-from ansible_collections.quayside.web.plugins.module_utils._migrate_run import Failed, Request, migrate, read_env_files
-from ansible_collections.quayside.web.plugins.module_utils._migration import MigrationError, milliseconds, url_warnings
+from ansible_collections.quayside.web.plugins.module_utils._migrate_run import (
+    Failed,
+    Request,
+    check_request,
+    migrate,
+    read_env_files,
+)
+from ansible_collections.quayside.web.plugins.module_utils._migration import MigrationError
 from ansible_collections.quayside.web.plugins.module_utils._pg_session import PSYCOPG2_ERROR, Session, Unreachable
 
 
@@ -185,11 +247,13 @@ def stop(signum: int, _frame: object) -> NoReturn:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "tool": {"type": "str", "choices": ["alembic"], "default": "alembic"},
+            "tool": {"type": "str", "choices": ["alembic", "django", "prisma", "sql", "command"], "default": "alembic"},
             "url": {"type": "str", "required": True, "no_log": True},
             "url_variable": {"type": "str", "default": "DATABASE_URL"},
-            "image": {"type": "str", "required": True},
-            "command": {"type": "list", "elements": "str", "default": ["alembic"]},
+            "image": {"type": "str"},
+            "command": {"type": "list", "elements": "str"},
+            "check": {"type": "list", "elements": "str"},
+            "path": {"type": "str"},
             "workdir": {"type": "str"},
             "user": {"type": "str"},
             "network": {"type": "str"},
@@ -217,18 +281,19 @@ def main() -> None:
         signal.signal(number, stop)
     try:
         url = parse(params["url"])
-        milliseconds(params["lock_timeout"])
-        for name, missing in (("docker", DOCKER_ERROR), ("psycopg2", PSYCOPG2_ERROR)):
-            if missing:
-                not_ready(f"{name} is not installed yet" if module.check_mode else missing_required_lib(name))
-        for warning in url_warnings(params["url"]):
-            module.warn(warning)
-        del params["tool"]
         secrets = {**read_env_files(params.pop("env_files")), **params["secrets"]}
         params["secrets"] = {key: str(value) for key, value in secrets.items()}
         params["env"] = {key: str(value) for key, value in params["env"].items()}
+        for name in ("command", "check"):
+            params[name] = tuple(params[name]) if params[name] else None
+        request = Request(**params)
+        check_request(request)
+        needed = (("docker", DOCKER_ERROR if request.image else None), ("psycopg2", PSYCOPG2_ERROR))
+        for name, missing in needed:
+            if missing:
+                not_ready(f"{name} is not installed yet" if module.check_mode else missing_required_lib(name))
         with Session(url) as session:
-            module.exit_json(**migrate(Request(**params), session, check=module.check_mode))
+            module.exit_json(**migrate(request, session, check=module.check_mode))
     except Unreachable as exc:
         if not exc.bearable:
             module.fail_json(msg=str(exc))

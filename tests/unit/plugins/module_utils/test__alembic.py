@@ -11,9 +11,11 @@ from ansible_collections.quayside.web.plugins.module_utils._alembic import (
     Revision,
     Tree,
     applied,
+    config_file,
     failed_migration,
     parse_history,
     plan,
+    script_folders,
 )
 from ansible_collections.quayside.web.plugins.module_utils._migration import Migration, MigrationError
 
@@ -26,7 +28,7 @@ def recorded(name: str) -> Tree:
 
 
 def planned(name: str, current: list[str], *, allow_ahead: bool = False):
-    return plan(recorded(name), current, image="app:1", database="shop", allow_ahead=allow_ahead)
+    return plan(recorded(name), current, image="image app:1", database="shop", allow_ahead=allow_ahead)
 
 
 @pytest.mark.parametrize(
@@ -140,3 +142,41 @@ STEPS = [Migration("aaa1"), Migration("bbb2"), Migration("ccc3")]
 )
 def test_failed_migration(stderr: str, pending: list[Migration], done: list[str], failed: str | None) -> None:
     assert failed_migration(stderr, pending, done) == failed
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (["alembic"], ("alembic.ini", "alembic")),
+        (["alembic", "-c", "db/a.ini"], ("db/a.ini", "alembic")),
+        (["python", "-m", "alembic", "--config=b.ini", "--name", "shop"], ("b.ini", "shop")),
+    ],
+)
+def test_config_file(command: list[str], found: tuple[str, str]) -> None:
+    assert config_file(command) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "folders"),
+    [
+        ("[alembic]\nscript_location = migrations\n", ("/app/migrations",)),
+        ("[alembic]\nscript_location = %(here)s/m\n", ("/app/db/m",)),
+        (
+            "[alembic]\nscript_location = m\npath_separator = os\nversion_locations = m/v:/srv/v\n",
+            ("/app/m", "/srv/v"),
+        ),
+        (
+            "[alembic]\nscript_location = m\npath_separator = space\nversion_locations = a  b\n",
+            ("/app/a", "/app/b", "/app/m"),
+        ),
+        ("[alembic]\nscript_location = m\nversion_locations = a b\n", None),
+        ("[alembic]\nscript_location = shop:migrations\n", None),
+        ("[alembic]\nscript_location = m\nsourceless = true\n", None),
+        ("[alembic]\nurl = x\n", None),
+        ("[other]\nscript_location = m\n", None),
+        ("not one", None),
+        ("[alembic]\nscript_location = %(nothing)s\n", None),
+    ],
+)
+def test_script_folders_are_known_for_sure_or_not_at_all(text: str, folders: tuple[str, ...] | None) -> None:
+    assert script_folders(text, file="db/a.ini", section="alembic", workdir="/app") == folders

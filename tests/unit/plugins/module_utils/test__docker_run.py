@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,9 @@ from ansible_collections.quayside.web.plugins.module_utils import _docker_run
 from ansible_collections.quayside.web.plugins.module_utils._docker_run import (
     RunError,
     RunTimeout,
+    image_config,
     image_id,
+    read_files,
     remove_leftovers,
     run_once,
 )
@@ -122,3 +126,56 @@ def test_a_missing_image_is_named() -> None:
 
     with pytest.raises(RunError, match="image shop:2 is not on this host; pull, build or load it first"):
         image_id(SimpleNamespace(images=SimpleNamespace(get=get)), "shop:2")
+
+
+def archive(*members: tuple[str, bytes | None]) -> list[bytes]:
+    """A tar as the engine streams it, in small chunks; None makes a folder."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            info.size = len(content or b"")
+            tar.addfile(info, io.BytesIO(content or b""))
+    data = stream.getvalue()
+    return [data[start : start + 700] for start in range(0, len(data), 700)]
+
+
+class Files(Container):
+    """A container that never runs and has these paths."""
+
+    def get_archive(self, path: str) -> tuple[list[bytes], dict[str, Any]]:
+        known = {
+            "/srv/sql": (archive(("sql", None), ("sql/1.sql", b"one" * 500), ("sql/old/0.sql", b"")), ""),
+            "/srv/current": ([], "sql"),
+            "/srv/a.ini": (archive(("a.ini", b"[a]")), ""),
+        }
+        if path not in known:
+            raise docker.errors.NotFound("404")
+        chunks, link = known[path]
+        return iter(chunks), {"size": 0, "linkTarget": link}
+
+
+def test_files_are_read_without_running_anything(watcher: list[bytes]) -> None:
+    container = Files()
+    engine = Engine(container)
+    found = read_files(engine, "sha256:1", ["/srv/current", "/srv/a.ini"], labels={"l": "1"})
+    assert found == [{"1.sql": b"one" * 500, "old/0.sql": b""}, {"": b"[a]"}]
+    assert container.calls == ["remove"]
+    assert engine.asked["network"] == "none" and engine.asked["labels"]["l"] == "1"
+
+
+def test_a_path_that_is_not_in_the_image_is_named() -> None:
+    container = Files()
+    with pytest.raises(FileNotFoundError, match="/srv/none"):
+        read_files(Engine(container), "sha256:1", ["/srv/none"], labels={})
+    assert container.calls == ["remove"]
+
+
+def test_layers_say_what_an_image_holds() -> None:
+    attrs = {"Config": {"WorkingDir": "/app"}, "RootFS": {"Layers": ["sha256:1", "sha256:2"]}}
+    client = SimpleNamespace(images=SimpleNamespace(get=lambda _image: SimpleNamespace(attrs=attrs)))
+    assert image_config(client, "x") == ("/app", ("sha256:1", "sha256:2"))
+    attrs["Config"] = {"WorkingDir": ""}
+    del attrs["RootFS"]
+    assert image_config(client, "x") == ("/", ())

@@ -11,6 +11,8 @@ from ansible_collections.quayside.web.plugins.module_utils._migration import (
     Plan,
     diff,
     explain_connect,
+    gave_up_for_a_lock,
+    index_warnings,
     last_line,
     lock_key,
     mask,
@@ -18,8 +20,8 @@ from ansible_collections.quayside.web.plugins.module_utils._migration import (
     parse_env_file,
     report,
     session_settings,
+    summary,
     tool_env,
-    url_warnings,
 )
 
 URL = parse("postgresql://shop:Se%2Fcret1@db.internal:5433/orders")
@@ -78,17 +80,57 @@ def test_session_settings(version: int, settings: str) -> None:
 )
 def test_tool_env(env: dict[str, str], url: str, options: str, given: str | None) -> None:
     found = tool_env({"KEEP": "1", "DB": "old", **env}, url=url, url_variable="DB", settings="-c x=1")
-    assert found == {"KEEP": "1", "DB": given or url, "PGOPTIONS": options, "PGAPPNAME": "quayside-migrate"}
+    assert found == {
+        "NO_COLOR": "1",
+        "KEEP": "1",
+        "DB": given or url,
+        "PGOPTIONS": options,
+        "PGAPPNAME": "quayside-migrate",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "given"),
+    [
+        ("postgresql://a:b@c/d", "postgresql://a:b@c/d?application_name=quayside-migrate&options=-c%20x%3D1"),
+        (
+            "postgresql://a:b@c/d?schema=shop&options=-c%20y%3D2&application_name=mine",
+            "postgresql://a:b@c/d?schema=shop&options=-c%20y%3D2%20-c%20x%3D1&application_name=mine",
+        ),
+    ],
+)
+def test_tool_env_puts_settings_into_the_url_for_a_driver_that_wants_them_there(url: str, given: str) -> None:
+    assert tool_env({}, url=url, url_variable="DB", settings="-c x=1", in_url=True)["DB"] == given
 
 
 def test_parse_env_file() -> None:
     assert parse_env_file("A=1\n# B=2\n\n C=x=y z \nD\nE=\n") == {"A": "1", "C": "x=y z ", "E": ""}
 
 
-def test_asyncpg_is_warned_of() -> None:
-    assert not url_warnings("postgresql+psycopg://a@b/c")
-    assert "asyncpg" in url_warnings("postgresql+asyncpg://a:Secret@b/c")[0]
-    assert "Secret" not in url_warnings("postgresql+asyncpg://a:Secret@b/c")[0]
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [(None, "(unknown)"), ((), "(none)"), (("1", "2"), "1, 2"), (("1", "2", "3", "4"), "4 and 3 more")],
+)
+def test_summary(state: tuple[str, ...] | None, text: str) -> None:
+    assert summary(state) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("canceling statement due to lock timeout", True),
+        ("psycopg.errors.LockNotAvailable: x", True),
+        ("Error: P1002", True),
+        ("division by zero", False),
+    ],
+)
+def test_gave_up_for_a_lock(text: str, found: bool) -> None:
+    assert gave_up_for_a_lock(text) is found
+
+
+def test_an_invalid_index_is_named_with_what_to_do() -> None:
+    assert index_warnings("shop", []) == []
+    assert "REINDEX INDEX CONCURRENTLY parts_email" in index_warnings("shop", ["parts_email"])[0]
 
 
 def test_mask_knows_both_spellings_and_spares_the_short_ones() -> None:

@@ -98,6 +98,7 @@ def test_what_check_mode_bears(monkeypatch: pytest.MonkeyPatch, ready: None, exc
         ({"url": "mysql://shop:Secret-1@db/shop"}, "scheme is mysql"),
         ({"url": "postgresql://shop:Secret-1@db"}, "names no database"),
         ({"lock_timeout": "0"}, "lock_timeout is '0', expected a time above zero"),
+        ({"tool": "sql"}, "path is missing, expected one as tool is sql"),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
@@ -128,3 +129,13 @@ def test_env_and_secrets_reach_the_request_as_text(monkeypatch: pytest.MonkeyPat
     file.write_text("A=file\nB=file\n")
     run(monkeypatch, env={"PORT": 8000}, env_files=[str(file)], secrets={"B": 7})
     assert (seen[0].env, seen[0].secrets) == ({"PORT": "8000"}, {"A": "file", "B": "7"})
+
+
+def test_a_tool_on_the_host_needs_no_docker(monkeypatch: pytest.MonkeyPatch, ready: None) -> None:
+    monkeypatch.setattr(db_migrate, "DOCKER_ERROR", "ImportError")
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        db_migrate, "migrate", lambda request, _session, check: seen.append(request) or {"changed": check}
+    )
+    assert not run(monkeypatch, image=None, tool="django", command=["venv/bin/python", "manage.py"])["failed"]
+    assert (seen[0].image, seen[0].command) == (None, ("venv/bin/python", "manage.py"))
