@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import threading
@@ -33,7 +34,8 @@ class Engine(BaseHTTPRequestHandler):
             self.answer(200, struct.pack("!BxxxI", 2, len(line)) + line)
         elif name in self.containers:
             time.sleep(self.slow)
-            self.answer(200, json.dumps(self.containers[name]).encode())
+            with contextlib.suppress(BrokenPipeError):  # nobody waited for it
+                self.answer(200, json.dumps(self.containers[name]).encode())
         else:
             self.answer(404, b'{"message": "No such container"}')
 
