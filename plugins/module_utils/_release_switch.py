@@ -95,6 +95,8 @@ class Switch:
                 with self.steps("flip"):
                     flipped = True
                     self.host.records.flip(self.plan.slot)
+                    # A reboot from here on must bring back the new release alone.
+                    self.host.keep(self.plan.retire, kept=False)
             if self.verify_port:
                 with self.steps("verify"):
                     self._checks().verify(self.verify_port)
@@ -171,8 +173,6 @@ class Switch:
         names, app = list(self.plan.retire), self.stored.app
         if not names:
             return
-        # A reboot from here on must not bring it back.
-        self.host.keep(names, kept=False)
         if app["keep_warm"] and self.plan.flip:
             web = [c.name for c in self.host.containers() if c.name in names and c.kind == WEB and c.running]
             if web:
@@ -197,11 +197,16 @@ class Switch:
             names = self._names()
             if flipped:
                 self.host.records.flip(other_slot(self.plan.slot))
+                self.host.keep(self._running_before())
                 self.host.keep(names, kept=False)
                 # It has had requests, and some may still be at work.
                 self._drain(self.plan.slot)
             self.host.remove(names)
             self.host.resume(self.paused)
+
+    def _running_before(self) -> list[str]:
+        """What runs of the release that was to be retired; a job is not kept, its timer starts it."""
+        return [c.name for c in self.host.containers() if c.name in self.plan.retire and c.running and c.kind != JOB]
 
     def _aftermath(self, flipped: bool) -> str:
         name = self.host.name

@@ -207,6 +207,7 @@ UP = [
     f"keep {ONE} {TWO}",
     "look at the traffic",
     "flip green",
+    f"do not keep {' '.join(BLUE)}",
     "verify 443",
     "watch 5",
     "stop shop-blue-mail-1",
@@ -214,10 +215,16 @@ UP = [
     f"start {THUMBS}",
     f"keep {MAIL} {THUMBS}",
 ]
-RETIRED = [f"do not keep {' '.join(BLUE)}", f"drain {BLUE_PORTS} 7", f"retire {' '.join(BLUE)}"]
+RETIRED = [f"drain {BLUE_PORTS} 7", f"retire {' '.join(BLUE)}"]
 END = ["no more probe", f"tell exits of {MAIL} {THUMBS}"]
 UNDO = f"remove {' '.join(GREEN)}"
-FLIP_BACK = ["flip blue", f"do not keep {' '.join(GREEN)}", f"drain {GREEN_PORTS} 7", UNDO]
+FLIP_BACK = [
+    "flip blue",
+    f"keep {' '.join(BLUE[:4])}",
+    f"do not keep {' '.join(GREEN)}",
+    f"drain {GREEN_PORTS} 7",
+    UNDO,
+]
 
 
 def test_the_traffic_moves_after_the_gate_and_the_old_slot_goes_last(host: FakeHost) -> None:
@@ -267,6 +274,7 @@ def test_a_release_that_was_kept_warm_only_gets_the_traffic_and_its_workers(host
         "gate, once",
         *UP[UP.index(f"keep {ONE} {TWO}") : UP.index("look at the traffic")],
         "flip green",
+        f"do not keep {' '.join(BLUE)}",
         "verify 443",
         *UP[UP.index("stop shop-blue-mail-1") :],
         *RETIRED,
@@ -277,7 +285,6 @@ def test_a_release_that_was_kept_warm_only_gets_the_traffic_and_its_workers(host
 def test_a_release_is_kept_warm_without_its_workers(host: FakeHost) -> None:
     switch(host, keep_warm=60).run()
     assert host.calls[len(UP) :] == [
-        f"do not keep {' '.join(BLUE)}",
         f"retire in 60 s {OLD} {BLUE[0]} {BLUE[1]}",
         f"retire {' '.join(BLUE[2:])}",
         *END,
@@ -339,7 +346,6 @@ def test_a_converged_release_is_only_completed(host: FakeHost) -> None:
         f"create {REPORT}",
         f"start {MAIL}",
         f"keep {ONE} {MAIL}",
-        f"do not keep {BLUE[0]}",
         f"drain {BLUE_PORTS} 7",
         f"retire {BLUE[0]}",
         END[-1],
