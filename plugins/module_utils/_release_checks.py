@@ -14,6 +14,7 @@ from ._health import Attempt, Health, Outcome, judge, wait
 from ._http_probe import new_session, probe_http
 from ._release import health_params
 from ._release_host import AppHost, ReleaseError
+from ._traffic import PROBE_AGENT
 
 VERIFY_SECONDS = 10
 #: What nginx answers to this host with: the upstream that it chose.
@@ -110,7 +111,8 @@ class Checks:
 
         def probe(limit: float) -> Attempt:
             # On loopback the route is to be proved, not the certificate: a private CA is none of this host's business.
-            answer = probe_http(url, session=session, connect_to=("127.0.0.1", port), timeout=limit, verify=False)
+            to, agent = ("127.0.0.1", port), {"User-Agent": PROBE_AGENT}
+            answer = probe_http(url, session=session, connect_to=to, headers=agent, timeout=limit, verify=False)
             judged = _answered_by(judge(answer, self.health.expect), SLOT_HEADER, upstream)
             return _answered_by(judged, RELEASE_HEADER, self.release)
 

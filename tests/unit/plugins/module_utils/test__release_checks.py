@@ -180,3 +180,4 @@ def test_verify_knows_which_slot_answered(
         with pytest.raises(ReleaseError, match=said):
             made.verify(app.server_address[1])
     assert app.asked[0][1]["Host"] == "shop.example.com"
+    assert app.asked[0][1]["User-Agent"] == "quayside-probe", "it would count as users' traffic"
