@@ -28,8 +28,11 @@ class JobsError(Exception):
 
 def schedule_problems(app: Mapping[str, Any]) -> list[str]:
     """Return one sentence for each schedule that this host's systemd does not accept."""
-    _sources()  # Now: what this module came in may be gone when a deploy that has lost its controller gets to `apply`.
-    if not app["jobs"] or not shutil.which("systemd-analyze"):
+    if not app["jobs"]:
+        return []
+    # Read now: what the module came in may be gone when a deploy that has lost its controller gets to `apply`.
+    program_sources()
+    if not shutil.which("systemd-analyze"):
         return []
     wanted = units(app)
     problems = []
@@ -53,7 +56,7 @@ def apply(app: Mapping[str, Any], *, check: bool) -> bool:
         JobsError: systemd refuses.
         OSError: a file cannot be written.
     """
-    wanted = files(app, _sources() if app["jobs"] else {})
+    wanted = files(app, program_sources() if app["jobs"] else {})
     owned = [str(path) for path in Path(UNITS).glob(unit_pattern(app["name"])) if path.suffix in {".service", ".timer"}]
     found = Found(_read({*wanted, *owned}), _running(timers(app)))
     decided = plan(app, wanted, found)
@@ -94,10 +97,13 @@ def _forget(app: str, unit: str) -> None:
 
 
 @functools.cache
-def _sources() -> dict[str, str]:
+def program_sources() -> dict[str, str]:
     """This collection's code of the program, as it travelled here with the module."""
     package = _job_runner.__name__.rpartition(".")[0]
-    return {name: (pkgutil.get_data(package, name) or b"").decode() for name in SOURCES}
+    found = {name: pkgutil.get_data(package, name) for name in SOURCES}
+    if missing := [name for name, text in found.items() if not text]:
+        raise JobsError(f"this collection's copy lacks {', '.join(missing)}; install quayside.web again.")
+    return {name: (text or b"").decode() for name, text in found.items()}
 
 
 def _read(paths: Iterable[str]) -> dict[str, tuple[str, int]]:

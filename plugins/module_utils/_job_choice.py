@@ -74,5 +74,5 @@ def result_of(code: int, timed_out: bool, oom: bool, timeout: float) -> tuple[st
     return "failed", f"it ended with exit code {code}{why}"
 
 
-def last_lines(tail: bytes) -> list[str]:
+def last_lines(tail: bytes | bytearray) -> list[str]:
     return tail.decode("utf-8", errors="replace").splitlines()[-LAST_LINES:]

@@ -58,13 +58,13 @@ def containers_of(app: str) -> list[Container]:
     return parse(listing)
 
 
-def find(app: str, job: str, folder: Path, seconds: float = FIND_SECONDS) -> Container:
+def find(app: str, job: str, folder: Path) -> Container:
     """Return the container to run, and wait for it while a deploy or a boot is about to bring it.
 
     Raises:
         JobError: there is none.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + FIND_SECONDS
     while True:
         slot = live_slot(folder)
         try:
@@ -97,25 +97,24 @@ def state(container: str) -> Mapping[str, Any]:
 # The run
 
 
-def run(container: Container, timeout: float) -> tuple[int, bool, bool, bytes]:
-    """Run a container to its end, with its output on ours.
+def run(container: Container, timeout: float, tail: bytearray) -> tuple[int, bool, bool]:
+    """Run a container to its end, with its output on ours and the last of it in `tail`.
 
     Returns:
-        The exit code, whether it ran out of time, whether it ran out of memory, and the end of its output.
+        The exit code, whether it ran out of time, and whether it ran out of memory.
     """
     deadline = time.monotonic() + timeout
     command = ["docker", "start", "--attach", container.id]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL) as cli:
         try:
-            tail = _relay(cli, deadline)
+            _relay(cli, deadline, tail)
             ended = _ended(container.id, deadline)
             if not ended:
-                docker("stop", container.id)
-                tail = (tail + _relay(cli, time.monotonic() + 10))[-_TAIL_BYTES:]
+                _stop(container, cli, tail)
             with suppress(subprocess.TimeoutExpired):
                 cli.wait(10)
         except Stopped:
-            docker("stop", container.id)
+            _stop(container, cli, tail)
             raise
         finally:
             cli.kill()
@@ -124,13 +123,17 @@ def run(container: Container, timeout: float) -> tuple[int, bool, bool, bytes]:
         raise Gone(f"container {container.id[:12]} was removed before it could be started")
     code = int(found.get("ExitCode", cli.returncode))
     # The engine could not start it at all: then it has no exit code of its own.
-    return code or (1 if found.get("Error") else 0), not ended, bool(found.get("OOMKilled")), tail
+    return code or (1 if found.get("Error") else 0), not ended, bool(found.get("OOMKilled"))
 
 
-def _relay(cli: subprocess.Popen[bytes], deadline: float) -> bytes:
-    """Pass output on until it ends or time is over, and return its last part."""
+def _stop(container: Container, cli: subprocess.Popen[bytes], tail: bytearray) -> None:
+    docker("stop", container.id)
+    _relay(cli, time.monotonic() + 10, tail)
+
+
+def _relay(cli: subprocess.Popen[bytes], deadline: float, tail: bytearray) -> None:
+    """Pass output on until it ends or time is over."""
     assert cli.stdout is not None
-    tail = b""
     while (left := deadline - time.monotonic()) > 0:
         if select.select([cli.stdout], [], [], left)[0]:
             chunk = os.read(cli.stdout.fileno(), 1 << 16)
@@ -138,8 +141,8 @@ def _relay(cli: subprocess.Popen[bytes], deadline: float) -> bytes:
                 break
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
-            tail = (tail + chunk)[-_TAIL_BYTES:]
-    return tail
+            tail += chunk
+            del tail[:-_TAIL_BYTES]
 
 
 def _ended(container: str, deadline: float) -> bool:
@@ -167,14 +170,15 @@ def work(app: str, job: str, timeout: float, folder: Path) -> int:
     jobs = folder / "jobs"
     began = time.monotonic()
     record = Record(started=_now())
-    container, tail = None, b""
+    container, tail = None, bytearray()
+    write(jobs, job, record, first=True)
     try:
         while record.exit_code is None:
             container = find(app, job, folder)
             record = replace(record, release=container.release, slot=container.slot)
             write(jobs, job, record)
             with suppress(Gone):
-                code, timed_out, oom, tail = run(container, timeout)
+                code, timed_out, oom = run(container, timeout, tail)
                 result, message = result_of(code, timed_out, oom, timeout)
                 record = replace(record, result=result, message=message, exit_code=code)
     except Stopped:
@@ -196,11 +200,11 @@ def work(app: str, job: str, timeout: float, folder: Path) -> int:
 # Records
 
 
-def write(jobs: Path, job: str, record: Record) -> None:
-    """Replace the record. Starts that were skipped during this run are counted in it."""
+def write(jobs: Path, job: str, record: Record, *, first: bool = False) -> None:
+    """Replace the record. Starts that were skipped since the first record of this run are counted in it."""
     with _alone(jobs):
         before = _read(jobs, job)
-        if before.get("started") == record.started:
+        if before and not first:
             record = replace(record, skipped=before["skipped"], skipped_at=before["skipped_at"])
         write_json(jobs / f"{job}.json", asdict(record))
 
@@ -235,7 +239,7 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _stop(_signal: int, _frame: object) -> None:
+def _told_to_stop(_signal: int, _frame: object) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     raise Stopped
@@ -260,5 +264,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"job {options.job} of app {options.app} is still running: this start is skipped")
             return 0
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stop)
+            signal.signal(number, _told_to_stop)
         return work(options.app, options.job, options.timeout, folder)
