@@ -69,6 +69,15 @@ class Client:
             self.address, 443, ssl=self.tls, server_hostname=self.name, ssl_shutdown_timeout=1
         )
 
+    def kept(self) -> Stream | None:
+        """A connection from before. nginx closes those that nobody used for long, and no client uses a closed one."""
+        while self.idle:
+            reader, writer = self.idle.pop()
+            if not (reader.at_eof() or writer.is_closing()):
+                return reader, writer
+            writer.close()
+        return None
+
     async def exchange(self, stream: Stream, method: str, path: str, body: bytes = b"") -> Answer:
         """Send a request and read the whole answer."""
         reader, writer = stream
@@ -85,7 +94,7 @@ class Client:
     async def ask(self, kind: str) -> tuple[str, bytes]:
         """One request of a user; return what was wrong with the answer, if anything, and the body."""
         method, _space, life = kind.partition(" ")
-        stream = self.idle.pop() if life == "kept" and self.idle else await self.connect()
+        stream = (self.kept() if life == "kept" else None) or await self.connect()
         try:
             if method == "post":
                 entry = {"amount": "1.00", "reference": f"{self.prefix}-{self.numbers()}"}
