@@ -100,7 +100,7 @@ class Deploy:
             self._preflight(state)
         if self.check:
             self._migrate(state)
-            self.timers_changed = _app_jobs_host.apply(stored.app, check=True)
+            self._set_timers(state)
             return self._result(state, removed=self._prunable(state)[1])
         if state.plan.switch:
             self.records.record(state.manifest, stored)
@@ -115,8 +115,13 @@ class Deploy:
                 self.records.finish(state.manifest, "failed", steps=self.steps.seconds)
             raise
         removed = self._conclude(state, switch)
-        if state.plan.switch and stored.app["hooks"]["post_deploy"]:
-            self._post_deploy(state)
+        try:
+            self._set_timers(state)
+            if state.plan.switch and stored.app["hooks"]["post_deploy"]:
+                with self.steps("post_deploy"):
+                    self.host.run_hook(stored, state.plan.slot, state.plan.release, "post_deploy")
+        except ReleaseError as error:
+            raise ReleaseError(f'{error}\nRelease {state.plan.release} of app "{self.host.name}" is live.') from error
         return self._result(state, removed=removed, switch=switch)
 
     # What is asked for
@@ -126,7 +131,10 @@ class Deploy:
         request = self.request
         assert request.app is not None
         app = dict(request.app)
-        problems = _app_jobs_host.schedule_problems(app)
+        try:
+            problems = _app_jobs_host.schedule_problems(app)
+        except _app_jobs_host.JobsError as error:
+            problems = [str(error)]
         if problems:
             raise ReleaseError(" ".join(problems))
         with self.steps("image"):
@@ -301,9 +309,7 @@ class Deploy:
         )
 
     def _conclude(self, state: State, switch: Switch) -> list[str]:
-        """Set the timers, record that the release is live, and forget what is too old."""
-        with self.steps("jobs"):
-            self.timers_changed = _app_jobs_host.apply(state.stored.app, check=False)
+        """Record that the release is live, and forget what is too old."""
         after = self.migration.get("after")
         # A run that was killed after its last change has not recorded that the release is live.
         if state.plan.switch or state.manifest.result != "live" or self.migration.get("changed"):
@@ -323,14 +329,13 @@ class Deploy:
         gone, images = prune(self.records.manifests(), state.plan.release, self.request.keep_releases)
         return gone, sorted(images - {state.stored.image_id})
 
-    def _post_deploy(self, state: State) -> None:
-        with self.steps("post_deploy"):
+    def _set_timers(self, state: State) -> None:
+        """Have the jobs run by their calendar. A schedule may have changed while the release has not."""
+        with self.steps("jobs"):
             try:
-                self.host.run_hook(state.stored, state.plan.slot, state.plan.release, "post_deploy")
-            except ReleaseError as error:
-                raise ReleaseError(
-                    f'{error}\nRelease {state.plan.release} of app "{self.host.name}" is live.'
-                ) from error
+                self.timers_changed = _app_jobs_host.apply(state.stored.app, check=self.check)
+            except _app_jobs_host.JobsError as error:
+                raise ReleaseError(str(error)) from error
 
     def _result(self, state: State, *, removed: list[str], switch: Switch | None = None) -> dict[str, Any]:
         changed = any(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.quayside.web.plugins.module_utils import _apps, _release, _release_deploy
 from ansible_collections.quayside.web.plugins.module_utils._app_containers import Container
+from ansible_collections.quayside.web.plugins.module_utils._app_jobs_host import JobsError
 from ansible_collections.quayside.web.plugins.module_utils._migration import MigrationError
 from ansible_collections.quayside.web.plugins.module_utils._registry_answer import ImageError
 from ansible_collections.quayside.web.plugins.module_utils._release import Manifest, Stored
@@ -225,7 +226,7 @@ def test_the_order_of_a_deploy(world: World) -> None:
     new = result["release"]
     assert host.records.written == [(new, "started"), (new, "live")]
     assert host.records.last["schema"] == ("0002",)
-    assert list(result["steps"]) == ["image", "preflight", "migrate", "jobs", "prune", "post_deploy"]
+    assert list(result["steps"]) == ["image", "preflight", "migrate", "prune", "jobs", "post_deploy"]
     assert result["msg"] == f'app "shop": release {new} is live in slot green.'
 
 
@@ -286,6 +287,14 @@ def test_a_failed_rollback_leaves_a_good_release_a_good_one(world: World) -> Non
 def test_a_failed_hook_at_the_end_leaves_the_release_live(world: World) -> None:
     host = Host(hook=ReleaseError("hook post_deploy ended with exit code 1."))
     with pytest.raises(ReleaseError, match=r'exit code 1\.\nRelease \S+ of app "shop" is live\.'):
+        run(host, **OTHER)
+    assert host.records.written[-1][1] == "live"
+
+
+def test_a_timer_that_systemd_refuses_leaves_the_release_live(world: World) -> None:
+    world.broken = {"timers": JobsError("no such day")}
+    host = Host()
+    with pytest.raises(ReleaseError, match=r'no such day\nRelease \S+ of app "shop" is live\.'):
         run(host, **OTHER)
     assert host.records.written[-1][1] == "live"
 
