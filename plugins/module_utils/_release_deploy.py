@@ -5,16 +5,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import _app_jobs_host, _image_pull, _migrate_run, _preflight_host
+from . import _app_jobs_host, _preflight_host, _release_schema, _release_wanted
 from ._app_containers import wanted_containers
-from ._database_url import DatabaseUrlError, parse
-from ._docker_run import RunError
-from ._migration import MigrationError
-from ._pg_session import PSYCOPG2_ERROR, Session, Unreachable
 from ._release import (
     SLOTS,
     Manifest,
@@ -23,36 +18,14 @@ from ._release import (
     describe_diff,
     fingerprint,
     plan,
-    previous,
     prune,
     release_id,
-    schema_problem,
     serving,
 )
 from ._release_host import AppHost, ReleaseError
+from ._release_request import Request
 from ._release_steps import Steps
 from ._release_switch import Switch
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked for, as the module's options name it."""
-
-    name: str
-    app: Mapping[str, Any] | None = None
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    database_url: str | None = field(default=None, repr=False)
-    registry: Mapping[str, str] | None = field(default=None, repr=False)
-    slot_port: int | None = None
-    release: str | None = None
-    allow_schema_ahead: bool = False
-    verify_port: int | None = 443
-    keep_releases: int = 3
-    min_free: int = 0
-    """Bytes that must be free where Docker keeps its images."""
-    backup_root: str | None = None
-    by: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +66,7 @@ class Deploy:
         Raises:
             ReleaseError: it could not be, and why.
         """
-        stored, recorded = self._recorded() if self.request.release else (self._fetched(), None)
+        stored, recorded = self._wanted()
         state = self._plan(stored, recorded)
         self.steps.about(state.plan.release)
         with self.steps("preflight"):
@@ -124,79 +97,14 @@ class Deploy:
             raise ReleaseError(f'{error}\nRelease {state.plan.release} of app "{self.host.name}" is live.') from error
         return self._result(state, removed=removed, switch=switch)
 
-    # What is asked for
-
-    def _fetched(self) -> Stored:
-        """The app as it is given, with its image on the host."""
-        request = self.request
-        assert request.app is not None
-        app = dict(request.app)
-        try:
-            problems = _app_jobs_host.schedule_problems(app)
-        except _app_jobs_host.JobsError as error:
-            problems = [str(error)]
-        if problems:
-            raise ReleaseError(" ".join(problems))
-        with self.steps("image"):
-            image = self._image(app)
-        return Stored(app, request.secrets, image)
-
-    def _image(self, app: Mapping[str, Any]) -> str:
-        api, name = self.host.api, app["image"]
-        try:
-            if app["source"] == "pull":
-                fetched = _image_pull.fetch(
-                    api,
-                    name,
-                    auth=dict(self.request.registry) if self.request.registry else None,
-                    check=self.check,
-                    min_free_bytes=self.request.min_free,
-                    notify=self.host.notify,
-                )
-                # In a check the registry may have another image than the host has under this name.
-                return "" if self.check and fetched.changed else fetched.id
-            image = self.host.image_id(name)
-            if image:
-                _image_pull.check_platform(api, image)
-            elif not self.check:
-                raise ReleaseError(f'app "{self.host.name}": image {name} is not on this host; get it first.')
-            return image or ""
-        except _image_pull.ImageError as error:
-            raise ReleaseError(str(error)) from error
-
-    def _recorded(self) -> tuple[Stored, str]:
-        """An old release, by its id or as the one before."""
-        name, wanted = self.host.name, self.request.release or ""
-        manifests = {manifest.release: manifest for manifest in self.records.manifests()}
-        live = self.host.live()
-        if wanted == "previous":
-            found = previous(manifests.values(), live)
-            if found is None:
-                raise ReleaseError(f'app "{name}": no release that was live before is recorded; deploy one instead.')
-            wanted = found.release
-        stored = self.records.stored(wanted)
-        if stored is None or wanted not in manifests:
-            known = ", ".join(sorted(manifests)) or "none"
-            raise ReleaseError(f'app "{name}": release "{wanted}" is not recorded; recorded are: {known}.')
-        if self.host.image_id(stored.image_id) is None:
-            raise ReleaseError(f'app "{name}": the image of release "{wanted}" is gone; deploy that version again.')
-        self._refuse_other_schema(manifests[wanted], stored, live)
-        return stored, wanted
-
-    def _refuse_other_schema(self, manifest: Manifest, stored: Stored, live: str) -> None:
-        url = self.request.database_url
-        if self.request.allow_schema_ahead or not url or not stored.app["migrate"] or manifest.schema is None:
-            return
-        try:
-            with Session(parse(url)) as session:
-                state = _migrate_run.current_state(self._migrate_request(stored, url), session)
-        except (MigrationError, DatabaseUrlError) as error:
-            raise ReleaseError(f"{error} The schema can't be compared; nothing was changed.") from error
-        problem = schema_problem(manifest, state, live)
-        if problem:
-            raise ReleaseError(problem)
-
     # What is there, and what follows
+
+    def _wanted(self) -> tuple[Stored, str | None]:
+        """Return what is to be live, and its id where it is an old release."""
+        if self.request.release:
+            return _release_wanted.recorded(self.host, self.request)
+        with self.steps("image"):
+            return _release_wanted.listed(self.host, self.request, check=self.check), None
 
     def slot_port(self) -> int:
         port = self.request.slot_port or self.records.slot_port()
@@ -250,49 +158,16 @@ class Deploy:
 
     # What is done
 
-    def _migrate_request(self, stored: Stored, url: str) -> _migrate_run.Request:
-        app, migrate = stored.app, stored.app["migrate"]
-        return _migrate_run.Request(
-            tool=migrate["tool"],
-            url=url,
-            image=stored.image_id,
-            command=tuple(migrate["command"]) if migrate["command"] else None,
-            check=tuple(migrate["check"]) if migrate["check"] else None,
-            path=migrate["path"],
-            workdir=migrate["workdir"],
-            user=app["user"],
-            env=app["env"],
-            secrets=stored.secrets,
-            lock_timeout=migrate["lock_timeout"],
-            timeout=migrate["timeout"],
-            backup_root=self.request.backup_root if migrate["backup"] else None,
-            backup_name=self.host.name,
-        )
-
     def _migrate(self, state: State) -> None:
         """Bring the database to the schema of the image; never for a rollback, which must not change it."""
-        url = self.request.database_url
-        if self.request.release or not url or not state.stored.app["migrate"]:
-            return
-        if PSYCOPG2_ERROR and not self.check:
-            raise ReleaseError("python3-psycopg2 is missing on this host, which migrations need; install it.")
-        if not state.stored.image_id or PSYCOPG2_ERROR:
-            self.migration = {"changed": True, "msg": "not known before image and packages are on this host"}
+        if self.request.release or not self.request.database_url or not state.stored.app["migrate"]:
             return
         with self.steps("migrate"):
             try:
-                with Session(parse(url)) as session:
-                    request = self._migrate_request(state.stored, url)
-                    self.migration = _migrate_run.migrate(request, session, check=self.check)
-            except Unreachable as error:
-                if not (self.check and error.bearable):
-                    raise ReleaseError(str(error)) from error
-                self.migration = {"changed": True, "msg": str(error)}
-            except _migrate_run.Failed as error:
+                self.migration = _release_schema.migrate(self.request, state.stored, check=self.check)
+            except _release_schema.MigrationFailed as error:
                 self.migration = error.result
-                raise ReleaseError(str(error)) from error
-            except (MigrationError, DatabaseUrlError, RunError) as error:
-                raise ReleaseError(str(error)) from error
+                raise
 
     def _switch(self, state: State) -> Switch:
         return Switch(

@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 from ._app_containers import HOOK
-from ._release_deploy import Deploy, Request
+from ._release_deploy import Deploy
 from ._release_guard import Died, Interrupted, in_child, signals_raise
 from ._release_host import EXPECTED, AppHost
 from ._release_lock import Lease, Lock
 from ._release_records import Records
+from ._release_request import Request
 from ._release_steps import Steps
 
 #: Seconds for all that has no timeout of its own; a pull is the longest of it.

@@ -176,9 +176,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
-from ansible_collections.quayside.web.plugins.module_utils._release_deploy import Deploy, Request
+from ansible_collections.quayside.web.plugins.module_utils._release_deploy import Deploy
 from ansible_collections.quayside.web.plugins.module_utils._release_host import EXPECTED, open_host
 from ansible_collections.quayside.web.plugins.module_utils._release_lock import Locked
+from ansible_collections.quayside.web.plugins.module_utils._release_request import Request
 from ansible_collections.quayside.web.plugins.module_utils._release_run import run
 from ansible_collections.quayside.web.plugins.module_utils._release_steps import Steps
 

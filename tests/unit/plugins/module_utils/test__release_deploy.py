@@ -10,14 +10,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.web.plugins.module_utils import _apps, _release, _release_deploy
+from ansible_collections.quayside.web.plugins.module_utils import (
+    _apps,
+    _release,
+    _release_deploy,
+    _release_schema,
+    _release_wanted,
+)
 from ansible_collections.quayside.web.plugins.module_utils._app_containers import Container
 from ansible_collections.quayside.web.plugins.module_utils._app_jobs_host import JobsError
 from ansible_collections.quayside.web.plugins.module_utils._migration import MigrationError
 from ansible_collections.quayside.web.plugins.module_utils._registry_answer import ImageError
 from ansible_collections.quayside.web.plugins.module_utils._release import Manifest, Stored
-from ansible_collections.quayside.web.plugins.module_utils._release_deploy import Deploy, Request
+from ansible_collections.quayside.web.plugins.module_utils._release_deploy import Deploy
 from ansible_collections.quayside.web.plugins.module_utils._release_host import ReleaseError
+from ansible_collections.quayside.web.plugins.module_utils._release_request import Request
 from ansible_collections.quayside.web.plugins.module_utils._release_steps import Steps
 
 IMAGE = f"sha256:{'a' * 64}"
@@ -160,14 +167,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.switch(switch)
 
     monkeypatch.setattr(_release_deploy.Switch, "run", carry_out)
-    monkeypatch.setattr(_release_deploy, "Session", Session)
-    monkeypatch.setattr(_release_deploy, "PSYCOPG2_ERROR", None)
-    monkeypatch.setattr(_release_deploy._image_pull, "fetch", made.fetch)
-    monkeypatch.setattr(_release_deploy._migrate_run, "migrate", made.migrate)
-    monkeypatch.setattr(_release_deploy._migrate_run, "current_state", lambda *_given: made.state)
+    monkeypatch.setattr(_release_schema, "Session", Session)
+    monkeypatch.setattr(_release_schema, "PSYCOPG2_ERROR", None)
+    monkeypatch.setattr(_release_wanted._image_pull, "fetch", made.fetch)
+    monkeypatch.setattr(_release_schema._migrate_run, "migrate", made.migrate)
+    monkeypatch.setattr(_release_schema._migrate_run, "current_state", lambda *_given: made.state)
     monkeypatch.setattr(_release_deploy._preflight_host, "problems", lambda *_given, **_named: made.preflight)
     monkeypatch.setattr(_release_deploy._app_jobs_host, "apply", made.apply)
-    monkeypatch.setattr(_release_deploy._app_jobs_host, "schedule_problems", lambda _app: [])
+    monkeypatch.setattr(_release_wanted._app_jobs_host, "schedule_problems", lambda _app: [])
     return made
 
 
@@ -202,7 +209,7 @@ OTHER = {"app": {**APP, "env": {"A": "2"}}}
 def test_a_change_is_planned_in_a_check_and_carried_out_else(
     world: World, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(_release_deploy._migrate_run, "migrate", lambda *_given, check: MIGRATED)
+    monkeypatch.setattr(_release_schema._migrate_run, "migrate", lambda *_given, check: MIGRATED)
     host = Host()
     result = run(host, check=True, **changes)
     assert (result["changed"], result["previous"], result["slot"]) == (True, THREE, "green")
@@ -372,7 +379,7 @@ def test_what_others_refuse_changes_nothing(world: World, monkeypatch: pytest.Mo
     world.broken = {"image": ImageError("no such tag")}
     with pytest.raises(ReleaseError, match="no such tag"):
         run(host)
-    monkeypatch.setattr(_release_deploy._app_jobs_host, "schedule_problems", lambda _app: ["no such day"])
+    monkeypatch.setattr(_release_wanted._app_jobs_host, "schedule_problems", lambda _app: ["no such day"])
     with pytest.raises(ReleaseError, match="no such day"):
         run(host)
     assert (world.switches, host.records.written) == ([], [])

@@ -13,10 +13,10 @@ import pytest
 from ansible_collections.quayside.web.plugins.module_utils import _apps, _release_records, _release_run
 from ansible_collections.quayside.web.plugins.module_utils._app_containers import Container
 from ansible_collections.quayside.web.plugins.module_utils._release import Manifest
-from ansible_collections.quayside.web.plugins.module_utils._release_deploy import Request
 from ansible_collections.quayside.web.plugins.module_utils._release_host import ReleaseError
 from ansible_collections.quayside.web.plugins.module_utils._release_lock import Lease
 from ansible_collections.quayside.web.plugins.module_utils._release_records import Records
+from ansible_collections.quayside.web.plugins.module_utils._release_request import Request
 
 APP = _apps.public(_apps.normal([{"name": "shop", "image": "shop:1", "port": 80, "domains": ["a.test"]}])[0])
 REQUEST = Request("shop", app=APP, by="ada")
