@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
-"""The database's part of a deploy: brought to the schema of the release, or compared with it, by db_migrate's own code."""
+"""The database's part of a deploy: brought to the schema of the release, or compared with it, as db_migrate does it."""
 
 from __future__ import annotations
 
