@@ -22,11 +22,9 @@ def listed(host: AppHost, request: Request, *, check: bool) -> Stored:
     """
     app = dict(request.app or {})
     try:
-        problems = _app_jobs_host.schedule_problems(app)
-        if problems:
-            raise ReleaseError(" ".join(problems))
+        _refuse_schedules(app)
         return Stored(app, request.secrets, _image(host, request, app, check=check))
-    except (_app_jobs_host.JobsError, _image_pull.ImageError) as error:
+    except _image_pull.ImageError as error:
         raise ReleaseError(str(error)) from error
 
 
@@ -71,4 +69,14 @@ def recorded(host: AppHost, request: Request) -> tuple[Stored, str]:
     if host.image_id(stored.image_id) is None:
         raise ReleaseError(f'app "{name}": the image of release "{wanted}" is gone; deploy that version again.')
     refuse_another(request, manifests[wanted], stored, live)
+    _refuse_schedules(stored.app)
     return stored, wanted
+
+
+def _refuse_schedules(app: Mapping[str, Any]) -> None:
+    try:
+        problems = _app_jobs_host.schedule_problems(app)
+    except _app_jobs_host.JobsError as error:
+        problems = [str(error)]
+    if problems:
+        raise ReleaseError(" ".join(problems))
