@@ -1,0 +1,3 @@
+ALTER TABLE parts ADD COLUMN half int;
+UPDATE parts SET half = 1 / 0;
+ALTER TABLE parts ALTER COLUMN half SET DEFAULT 1 / 0;

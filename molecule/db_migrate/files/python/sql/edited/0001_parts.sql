@@ -1,0 +1,3 @@
+-- Two statements in one transaction.
+CREATE TABLE parts (id serial PRIMARY KEY, name text);
+CREATE INDEX ON parts (name);
