@@ -151,6 +151,8 @@ class Client:
                         if opcode == 1 and not release:
                             release = str(json.loads(payload)["release"])
                             tell(due, "websocket open", "", release)
+                        elif opcode == 9:
+                            writer.write(frame(10, payload))
                         elif opcode == 8:
                             code = struct.unpack(">H", payload[:2])[0]
                             error = "" if code == 1001 else f"closed with {code}"
