@@ -132,7 +132,7 @@ def test_the_release_is_recorded(bed: Bed, switched: Switched) -> None:
     assert (manifest["result"], manifest["image"].rpartition(":")[2]) == ("live", "1.1.0")
     assert "0004" in manifest["schema"]
     assert manifest["proof"]["failed"] == 0
-    assert manifest["steps"].keys() >= STEPS - {"prune", "post_deploy"}
+    assert manifest["steps"].keys() >= STEPS - {"jobs", "prune", "post_deploy"}
     assert manifest["by"]
 
 
