@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ._systemd import HARDENING
+
 UNITS = "/etc/systemd/system"
 LIBRARY = "/usr/local/lib/quayside/quayside_job"
 COMMAND = "/usr/local/bin/quayside-job"
@@ -43,24 +45,9 @@ KillMode=mixed
 TimeoutStopSec={patience}
 SyslogIdentifier={name}
 UMask=0077
-CapabilityBoundingSet=
-LockPersonality=true
-MemoryDenyWriteExecute=true
-NoNewPrivileges=true
-PrivateDevices=true
-PrivateTmp=true
-ProtectControlGroups=true
-ProtectHome=read-only
-ProtectKernelModules=true
-ProtectKernelTunables=true
-ProtectSystem=strict
 ReadWritePaths=/var/lib/quayside/apps/{app}
 RestrictAddressFamilies=AF_UNIX
-RestrictNamespaces=true
-RestrictRealtime=true
-RestrictSUIDSGID=true
-SystemCallArchitectures=native
-"""
+""" + HARDENING
 
 _TIMER = """\
 # Installed by quayside.web.app_release.

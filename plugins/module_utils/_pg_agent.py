@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ._pg_config import PATH, Config, Database, from_json, on_calendar, to_json
 from ._pg_repository import BackupError
+from ._systemd import HARDENING
 
 LIBRARY = "/usr/local/lib/quayside/quayside_backup"
 COMMAND = "/usr/local/bin/quayside-backup"
@@ -53,24 +54,9 @@ UMask=0077
 Nice=10
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
-CapabilityBoundingSet=
-LockPersonality=true
-MemoryDenyWriteExecute=true
-NoNewPrivileges=true
-PrivateDevices=true
-PrivateTmp=true
-ProtectControlGroups=true
-ProtectHome=read-only
-ProtectKernelModules=true
-ProtectKernelTunables=true
-ProtectSystem=strict
 ReadWritePaths={root}
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=true
-RestrictRealtime=true
-RestrictSUIDSGID=true
-SystemCallArchitectures=native
-"""
+""" + HARDENING
 
 _TIMER_UNIT = """\
 # Installed by quayside.web.pg_backup_agent.
