@@ -77,9 +77,11 @@ options:
       - Folder of the migrations, absolute or in the working directory, for O(tool=sql), which requires it, and
         O(tool=prisma), where V(prisma/migrations) is the default.
       - SQL files are named by version, as V(0001_create_accounts.sql), and applied in the order of the numbers. Files
-        that end in V(.down.sql) are passed over. A file that starts with the comment C(-- quayside: no-transaction)
-        runs without a transaction, a statement at a time, as CREATE INDEX CONCURRENTLY wants; when it fails midway, it
-        is not run again before someone has looked at it.
+        that end in V(.down.sql) are passed over.
+      - >-
+        A file that starts with the comment C(-- quayside: no-transaction) runs without a transaction, a statement at a
+        time, as CREATE INDEX CONCURRENTLY wants; when it fails midway, it is not run again before someone has looked
+        at it.
     type: str
   workdir:
     description: Working directory. The image's own by default, and V(/) on the host.
