@@ -40,7 +40,7 @@ def test_a_crash_at_start_fails_at_once() -> None:
         assert "exited with code 1" in message
         assert "crashing at start, as LEDGER_FAULT asks" in message, "its last lines are missing"
         died = bed.shell(
-            "docker events --since 60s --until 0s --filter event=die --filter label=quayside.process=web"
+            "sleep 1; docker events --since 60s --until 0s --filter event=die --filter label=quayside.process=web"
             " --format '{{.Time}}'"
         ).split()[-1]
         recorded = max(manifests(bed).values(), key=lambda m: m["release"])
