@@ -29,7 +29,8 @@ from quayside_job._job_runner import main
 sys.exit(main())
 """
 
-_SERVICE = """\
+_SERVICE = (
+    """\
 # Installed by quayside.web.app_release.
 [Unit]
 Description=Job {job} of app {app}
@@ -47,7 +48,9 @@ SyslogIdentifier={name}
 UMask=0077
 ReadWritePaths=/var/lib/quayside/apps/{app}
 RestrictAddressFamilies=AF_UNIX
-""" + HARDENING
+"""
+    + HARDENING
+)
 
 _TIMER = """\
 # Installed by quayside.web.app_release.

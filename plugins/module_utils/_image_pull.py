@@ -109,7 +109,8 @@ def check_space(api: Any, name: str, min_free_bytes: int) -> None:
         return
     sizes = [image["Size"] for image in api.images(name=split(name)[0])]
     needed = max(min_free_bytes, 2 * max(sizes, default=0))
-    problem = space_problem(space(folder), needed, "the pull")
+    what = "the pull (app_container_min_free)" if needed == min_free_bytes else "the pull"
+    problem = space_problem(space(folder), needed, what)
     if problem:
         raise ImageError(f'image "{name}": {problem}')
 

@@ -39,7 +39,8 @@ from quayside_backup._pg_cli import main
 sys.exit(main())
 """
 
-_SERVICE_UNIT = """\
+_SERVICE_UNIT = (
+    """\
 # Installed by quayside.web.pg_backup_agent.
 [Unit]
 Description=Verified PostgreSQL backup of %i
@@ -56,7 +57,9 @@ IOSchedulingClass=best-effort
 IOSchedulingPriority=7
 ReadWritePaths={root}
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-""" + HARDENING
+"""
+    + HARDENING
+)
 
 _TIMER_UNIT = """\
 # Installed by quayside.web.pg_backup_agent.

@@ -40,8 +40,11 @@ class Manifest:
     """`started`, `live` (it has been live), or `failed`."""
     started: str = ""
     finished: str = ""
+    """When it failed, or became live for the last time."""
     by: str = ""
     reason: str = ""
+    before: str = ""
+    """The release that had the traffic when this one was brought out; where a rollback goes."""
     schema: tuple[str, ...] | None = None
     """The state of the database that the release was brought out with, as db_migrate tells it; None if unknown."""
     steps: Mapping[str, float] = field(default_factory=dict)
@@ -193,29 +196,33 @@ def _missing(wanted: Iterable[Wanted], good: Iterable[Container], release: str) 
 
 
 def previous(manifests: Iterable[Manifest], live_release: str) -> Manifest | None:
-    """Return the newest release before the live one that has been live and is not the same under another id."""
+    """Return the release that was live before the live one and is not the same under another id.
+
+    Not the one with the next older id: that may be one which was rolled back from, for good reasons.
+    """
     recorded = {manifest.release: manifest for manifest in manifests}
-    live = recorded.get(live_release)
-    candidates = [
-        m
-        for m in recorded.values()
-        if m.result == "live" and m.release < live_release and not (live and m.fingerprint == live.fingerprint)
-    ]
-    return max(candidates, key=lambda m: m.release, default=None)
+    live = here = recorded.get(live_release)
+    seen: set[str] = set()
+    while live and here and here.before not in seen:
+        seen.add(here.before)
+        here = recorded.get(here.before)
+        if here and here.result == "live" and here.fingerprint != live.fingerprint:
+            return here
+    return None
 
 
 def prune(manifests: Iterable[Manifest], live_release: str, keep: int) -> tuple[list[Manifest], set[str]]:
     """Return the releases to forget and the image ids that they alone used.
 
-    The live release and the newest `keep` others that have been live stay, and with them their images. A failed
-    release never pushes out a good one.
+    The live release and the `keep` others that have been live most recently stay, and with them their images. A
+    failed release never pushes out a good one.
     """
-    ordered = sorted(manifests, key=lambda m: m.release, reverse=True)
-    good = [m for m in ordered if m.result == "live" and m.release != live_release][:keep]
-    kept = {m.release for m in good} | {live_release}
-    gone = [m for m in ordered if m.release not in kept]
-    kept_images = {m.image_id for m in ordered if m.release in kept}
-    return gone, {m.image_id for m in gone} - kept_images
+    manifests = list(manifests)
+    others = [m for m in manifests if m.result == "live" and m.release != live_release]
+    kept = {m.release for m in sorted(others, key=lambda m: (m.finished, m.release), reverse=True)[:keep]}
+    kept.add(live_release)
+    gone = [m for m in manifests if m.release not in kept]
+    return gone, {m.image_id for m in gone} - {m.image_id for m in manifests if m.release in kept}
 
 
 def schema_problem(manifest: Manifest, state: tuple[str, ...] | None, live_release: str) -> str | None:

@@ -138,6 +138,7 @@ class Deploy:
             started=time.strftime("%Y-%m-%dT%H:%M:%SZ", stamp),
             by=self.request.by,
             reason=self.request.reason,
+            before=traffic[0].release if traffic else "",
         )
         return State(slot, traffic[0].release if traffic else "", planned, stored, manifest)
 

@@ -177,40 +177,60 @@ def test_no_plan_removes_what_has_the_traffic(live_slot: str) -> None:
     assert plan.flip
 
 
-def manifest(day: int, result: str = "live", image: str = "") -> Manifest:
+def manifest(day: int, result: str = "live", image: str = "", before: int = 0, finished: int = 0) -> Manifest:
     image = image or f"sha256:{day}"
-    return Manifest(f"202601{day:02}T000000Z-aaaaaaaa", "ledger", "ledger:1", image, f"mark of {image}", result)
+    ends = f"2026-01-{finished or day:02}T00:00:09Z"
+    return Manifest(
+        the(day), "ledger", "ledger:1", image, f"mark of {image}", result, finished=ends, before=the(before or day - 1)
+    )
+
+
+def the(day: int) -> str:
+    return f"202601{day:02}T000000Z-aaaaaaaa"
 
 
 @pytest.mark.parametrize(
     ("manifests", "live", "keep", "gone", "images"),
     [
-        ([manifest(1), manifest(2), manifest(3)], 3, 1, [1], {"sha256:1"}),
-        ([manifest(1), manifest(2, "failed"), manifest(3)], 3, 1, [2], {"sha256:2"}),
-        ([manifest(1, image="same"), manifest(2), manifest(3, image="same")], 3, 1, [1], set()),
-        ([manifest(1), manifest(2)], 1, 3, [], set()),
-        ([manifest(1), manifest(2, "started")], 1, 3, [2], {"sha256:2"}),
+        pytest.param([manifest(1), manifest(2), manifest(3)], 3, 1, [1], {"sha256:1"}, id="the oldest"),
+        pytest.param(
+            [manifest(1), manifest(2, "failed"), manifest(3)], 3, 1, [2], {"sha256:2"}, id="a failed one first"
+        ),
+        pytest.param(
+            [manifest(1, image="same"), manifest(2), manifest(3, image="same")], 3, 1, [1], set(), id="an image in use"
+        ),
+        pytest.param([manifest(1), manifest(2)], 1, 3, [], set(), id="fewer than may be kept"),
+        pytest.param([manifest(1), manifest(2, "started")], 1, 3, [2], {"sha256:2"}, id="one that never was live"),
+        pytest.param(
+            [manifest(1, finished=3), manifest(2), manifest(4)], 4, 1, [2], {"sha256:2"}, id="rolled back from"
+        ),
     ],
 )
 def test_prune(manifests: list[Manifest], live: int, keep: int, gone: list[int], images: set[str]) -> None:
-    found, removed = _release.prune(manifests, manifest(live).release, keep)
-    assert sorted(m.release for m in found) == [manifest(day).release for day in gone]
+    found, removed = _release.prune(manifests, the(live), keep)
+    assert sorted(m.release for m in found) == [the(day) for day in gone]
     assert removed == images
 
 
 @pytest.mark.parametrize(
     ("manifests", "live", "expected"),
     [
-        ([manifest(1), manifest(2)], 2, 1),
-        ([manifest(1), manifest(2, "failed"), manifest(3)], 3, 1),
-        ([manifest(1), manifest(2, image="same"), manifest(3, image="same")], 3, 1),
-        ([manifest(1), manifest(2)], 1, None),
-        ([], 1, None),
+        pytest.param([manifest(1), manifest(2)], 2, 1, id="the one before"),
+        pytest.param([manifest(1), manifest(2, "failed"), manifest(3, before=1)], 3, 1, id="over a failed one"),
+        pytest.param(
+            [manifest(1), manifest(2, image="same"), manifest(3, image="same")], 3, 1, id="over the same one again"
+        ),
+        pytest.param([manifest(1), manifest(2)], 1, None, id="nothing was before"),
+        pytest.param([manifest(1), manifest(2), manifest(3, before=1)], 3, 1, id="not what was rolled back from"),
+        pytest.param([manifest(1), manifest(2), manifest(3)], 2, 1, id="further back after a rollback"),
+        pytest.param([manifest(2)], 2, None, id="it is forgotten"),
+        pytest.param([manifest(2, image="x", before=3), manifest(3, image="x", before=2)], 3, None, id="a circle"),
+        pytest.param([], 1, None, id="nothing is recorded"),
     ],
 )
 def test_previous(manifests: list[Manifest], live: int, expected: int | None) -> None:
-    found = _release.previous(manifests, manifest(live).release)
-    assert (found.release if found else None) == (manifest(expected).release if expected else None)
+    found = _release.previous(manifests, the(live))
+    assert (found.release if found else None) == (the(expected) if expected else None)
 
 
 def test_fingerprint_sees_what_shapes_containers_and_nothing_else() -> None:

@@ -37,7 +37,7 @@ LISTED = {
 APP = _apps.public(_apps.normal([LISTED])[0])
 SECRETS = {"TOKEN": "s3ntinel"}
 MARK = _release.fingerprint(APP, IMAGE, SECRETS, 21000)
-LIVE = Manifest(THREE, "shop", "shop:1", IMAGE, MARK, "live", schema=("0002",))
+LIVE = Manifest(THREE, "shop", "shop:1", IMAGE, MARK, "live", before=ONE, schema=("0002",))
 MIGRATED = {"changed": True, "before": ["0001"], "after": ["0002"], "pending": ["0002"], "diff": {}}
 
 
@@ -67,6 +67,7 @@ class Records:
         return self.kept.get(release)
 
     def record(self, manifest: Manifest, _stored: Stored) -> None:
+        self.first = manifest
         self.written.append((manifest.release, manifest.result))
 
     def finish(self, manifest: Manifest, result: str, **found: Any) -> None:
@@ -233,6 +234,7 @@ def test_the_order_of_a_deploy(world: World) -> None:
     new = result["release"]
     assert host.records.written == [(new, "started"), (new, "live")]
     assert host.records.last["schema"] == ("0002",)
+    assert host.records.first.before == THREE
     assert list(result["steps"]) == ["image", "preflight", "migrate", "prune", "jobs", "post_deploy"]
     assert result["msg"] == f'app "shop": release {new} is live in slot green.'
 
@@ -313,7 +315,7 @@ def older() -> Host:
         recorded=[
             LIVE,
             replace(LIVE, release=TWO, fingerprint="b", result="failed"),
-            replace(LIVE, release=ONE, fingerprint="c"),
+            replace(LIVE, release=ONE, fingerprint="c", before=""),
         ],
         kept={THREE: Stored(APP, SECRETS, IMAGE), ONE: Stored({**APP, "image": "shop:0"}, {}, "sha256:old")},
     )
