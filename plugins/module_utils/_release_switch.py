@@ -116,10 +116,11 @@ class Switch:
         if app["hooks"]["pre_deploy"]:
             with self.steps("pre_deploy"):
                 self.host.run_hook(self.stored, self.plan.slot, self.plan.release, "pre_deploy")
-        with self.steps("start"):
-            for item in self.plan.start:
-                if item.kind == WEB:
-                    self.host.start(self._create(item))
+        if not self.plan.ready:
+            with self.steps("start"):
+                for item in self.plan.start:
+                    if item.kind == WEB:
+                        self.host.start(self._create(item))
         with self.steps("gate"):
             # While the app comes up there is time for what else has to be made.
             for item in self.plan.start:

@@ -264,7 +264,9 @@ def test_connections_that_outlast_the_drain_are_told(host: FakeHost) -> None:
 
 
 def test_a_release_that_was_kept_warm_only_gets_the_traffic_and_its_workers(host: FakeHost) -> None:
-    switch(host, replace(FLIP, start=WANTED[2:], remove=()), watch=0, hooks={"pre_deploy": None}, warm_up=[]).run()
+    done = switch(host, replace(FLIP, start=WANTED[2:], remove=()), watch=0, hooks={"pre_deploy": None}, warm_up=[])
+    done.run()
+    assert "start" not in done.steps.seconds
     assert host.calls == [
         "probe",
         "nothing is warm",
