@@ -361,13 +361,17 @@ def test_readers_do_not_queue_for_long_behind_a_migration_that_waits(
     assert "was tried once more" in found["warnings"][0]
     assert slowest < 2.5
 
-    run = Run("debian12", {"url": url, **second, "lock_timeout": "2s"})
+
+def test_a_migration_that_waited_too_long_is_tried_once_more(url: str, session: Any, psql: Callable[..., str]) -> None:
+    migrate(url, alembic("first"))
+    session("BEGIN; LOCK TABLE accounts IN ACCESS SHARE MODE")
+    run = Run("debian12", {"url": url, **alembic("second"), "lock_timeout": "2s"})
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
     wait_for(lambda: psql(waits) != "0", 20)
     wait_for(lambda: psql(waits) == "0", 10)
     end_sessions(psql)
     found = run.result()
-    assert (found["changed"], found["before"]) == (True, before), found.get("msg")
+    assert (found["changed"], found["before"], found["after"]) == (True, ["0001"], ["0002"]), found.get("msg")
     assert "was tried once more" in found["warnings"][0]
 
 
