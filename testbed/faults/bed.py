@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import LoadError, Site
-from testbed.faults.state import Expected, Found, gather
+from testbed.faults.state import Expected, Found, look, sessions
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = "/var/lib/quayside/apps/{app}/lock"
@@ -66,7 +66,9 @@ class Bed:
         return run("docker", "exec", self.web, "sh", "-c", command)
 
     def found(self, live: str = "") -> Found:
-        return gather(self.web, self.app, live or self.site.health()["release"], self.database_container, self.database)
+        """What is there, from the outside and from the inside."""
+        asked = sessions(self.database_container, self.database)
+        return Found(live or self.site.health()["release"], self.app, look(self.web, self.app), asked)
 
     def restart(self) -> tuple[float, float]:
         """Take the host's power away and give it back; return the time from when to when it was away.

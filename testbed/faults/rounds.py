@@ -21,6 +21,7 @@ from testbed.faults.plan import STEPS, Outcome, Strike
 from testbed.faults.state import LABEL, Found, problems
 
 WATCHER = Path(__file__).with_name("watcher.py")
+LOCK_WAIT = 90
 #: Large enough that a pull of it can be struck.
 BIG_LAYER = "RUN head -c 30000000 /dev/urandom > /tmp/big"
 #: What a strike in the middle of a migration finds; both versions of the app have this revision.
@@ -126,7 +127,8 @@ class Round:
             self.problems.append(f"after the restart these run besides the live release: {', '.join(strangers)}")
 
     def _heal(self, version: str) -> None:
-        playbook = self.bed.deploy(version)
+        # What was struck may have left another process at work.
+        playbook = self.bed.deploy(version, app_container_lock_wait=LOCK_WAIT)
         code = playbook.wait()
         self.log.append(f"heal: exit code {code}\n{playbook.output}")
         if code != 0:

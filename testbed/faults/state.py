@@ -146,11 +146,16 @@ def _other_problems(found: Found, expected: Expected) -> Iterator[str]:
     yield from (f"backup {name} is half done" for name in found.host["backups"] if name.startswith((".tmp", ".trash")))
 
 
-def gather(web: str, app: str, live: str, database_container: str, database: str) -> Found:
-    """Look at a host and its database."""
-    host = _run("docker", "exec", web, "python3", "-c", _GATHER, app)
-    psql = ["docker", "exec", "--user", "postgres", database_container, "psql", "-XAtq", "-d", database, "-c"]
-    return Found(live, app, json.loads(host), tuple(_run(*psql, _SESSIONS).splitlines()))
+def look(web: str, app: str) -> dict[str, Any]:
+    """Look at a host."""
+    found: dict[str, Any] = json.loads(_run("docker", "exec", web, "python3", "-c", _GATHER, app))
+    return found
+
+
+def sessions(container: str, database: str) -> tuple[str, ...]:
+    """Look at a database: who else than the app is at work in it."""
+    psql = ["docker", "exec", "--user", "postgres", container, "psql", "-XAtq", "-d", database, "-c", _SESSIONS]
+    return tuple(_run(*psql).splitlines())
 
 
 def _run(*argv: str) -> str:

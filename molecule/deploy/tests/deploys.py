@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.load import Load, Site  # noqa: E402
 from testbed.faults.bed import Bed  # noqa: E402
-from testbed.faults.state import Expected  # noqa: E402
+from testbed.faults.state import Expected, look  # noqa: E402
 
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 SENTINEL = "s3ntinel"
@@ -170,12 +170,12 @@ def load(rate: float = 20, *, websockets: int = 0, slow_seconds: float = 0) -> I
 
 def manifests(bed: Bed) -> dict[str, dict[str, Any]]:
     """The recorded releases by their id."""
-    return {manifest["release"]: manifest for manifest in bed.found("any").host["manifests"]}
+    return {manifest["release"]: manifest for manifest in look(bed.web, bed.app)["manifests"]}
 
 
 def containers(bed: Bed, *, running: bool = True) -> list[str]:
     """The app's containers, without those that wait for a timer."""
-    found = bed.found("any").containers
+    found = look(bed.web, bed.app)["containers"]
     return sorted(
         c["name"] for c in found if (c["running"] or not running) and c["labels"].get("quayside.kind") != "job"
     )
