@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._apps import slot_ports
+from ._app_places import slot_ports
 
 WEB = "web"
 WORKER = "worker"

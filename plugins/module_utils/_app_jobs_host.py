@@ -16,7 +16,7 @@ from typing import Any
 
 from . import _job_runner
 from ._app_jobs import SOURCES, UNITS, Found, Plan, files, plan, schedule_problem, timers, unit_pattern, units
-from ._apps import APPS_DIRECTORY
+from ._app_places import APPS_DIRECTORY
 from ._files import write_atomically
 
 _STAMPS = "/var/lib/systemd/timers"

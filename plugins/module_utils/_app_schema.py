@@ -8,12 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ._app_places import MAX_REPLICAS, SLOT_BLOCK
 from ._database_url import DatabaseUrlError, parse
 from ._rules import Either, Key, ListOf, MapOf, Problem, Record, Rule, boolean, choice, integer, number, text
-
-#: Loopback ports that an app owns: the first half is blue's, the second green's.
-SLOT_BLOCK = 20
-MAX_REPLICAS = SLOT_BLOCK // 2
 
 MIGRATION_TOOLS = ("alembic", "prisma", "django", "sql", "command")
 

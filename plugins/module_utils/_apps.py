@@ -7,20 +7,12 @@ This is the one place where sites, certificates, backups and containers are deri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ._app_schema import APP, MAX_REPLICAS, MIGRATION_TOOLS, SLOT_BLOCK
+from ._app_places import FIRST_SLOT_PORT, SLOT_BLOCK, flag_path, slot_ports
+from ._app_schema import APP, MIGRATION_TOOLS
 from ._rules import Problem, shown
-
-#: Loopback ports of the slots. They lie below Linux's default ip_local_port_range (32768-60999), so that no
-#: outgoing connection takes one. Each app owns a block: the first half is blue's, the second green's.
-FIRST_SLOT_PORT = 21000
-LAST_SLOT_PORT = 29999
-
-APPS_DIRECTORY = "/var/lib/quayside/apps"
-#: Where a host records the first slot port of each app.
-PORTS_RECORD = "/var/lib/quayside/ports.json"
 
 
 class AppError(ValueError):
@@ -150,59 +142,6 @@ def _texts(app: Mapping[str, Any], key: str) -> list[str]:
 def _repeated(items: Iterable[str]) -> list[str]:
     seen: set[str] = set()
     return [item for item in items if item in seen or seen.add(item)]  # type: ignore[func-returns-value]
-
-
-def slot_ports(base: int, replicas: int) -> dict[str, list[int]]:
-    """Return the loopback ports of both slots in an app's block of ports."""
-    return {
-        "blue": [base + n for n in range(replicas)],
-        "green": [base + MAX_REPLICAS + n for n in range(replicas)],
-    }
-
-
-def assign_ports(
-    apps: Iterable[Mapping[str, Any]], recorded: Mapping[str, int], in_use: Collection[int] = ()
-) -> dict[str, int]:
-    """Return the first slot port of every app: the one it asks for, the one recorded, or the next free block.
-
-    What was recorded for apps that are no longer listed stays theirs: their containers may still run. A block with a
-    port of `in_use` is passed over.
-
-    Raises:
-        AppError: a port asked for is recorded for another app, or no block is free.
-    """
-    ports = dict(recorded)
-    listed = list(apps)
-    for app in listed:
-        if app["slot_port"] is not None:
-            ports[app["name"]] = app["slot_port"]
-    for app in listed:
-        if app["name"] not in ports:
-            ports[app["name"]] = _free_block(app["name"], ports.values(), in_use)
-    for app in listed:
-        base = ports[app["name"]]
-        for other, taken in ports.items():
-            if other != app["name"] and abs(taken - base) < SLOT_BLOCK:
-                raise AppError(
-                    f'app "{app["name"]}": slot_port is {base}, and {taken} is recorded for app "{other}"; '
-                    f"accepted: ports at least {SLOT_BLOCK} apart."
-                )
-    return ports
-
-
-def _free_block(name: str, taken: Iterable[int], in_use: Collection[int]) -> int:
-    taken = list(taken)
-    for base in range(FIRST_SLOT_PORT, LAST_SLOT_PORT, SLOT_BLOCK):
-        if all(abs(base - other) >= SLOT_BLOCK for other in taken) and not any(
-            base <= port < base + SLOT_BLOCK for port in in_use
-        ):
-            return base
-    raise AppError(f'app "{name}": no block of slot ports is free from {FIRST_SLOT_PORT} to {LAST_SLOT_PORT}.')
-
-
-def flag_path(name: str) -> str:
-    """Return the file whose presence makes the green slot live; without it blue is."""
-    return f"{APPS_DIRECTORY}/{name}/green"
 
 
 def sites(apps: object, ports: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _preflight
-from ._apps import APPS_DIRECTORY, slot_ports
+from ._app_places import APPS_DIRECTORY, slot_ports
 from ._listeners import listeners_on
 from ._preflight import Facts, Published, Space, available_memory
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ._app_containers import JOB, WEB, Container, Wanted
-from ._apps import APPS_DIRECTORY
 
 SLOTS = ("blue", "green")
 
@@ -96,10 +94,6 @@ class Plan:
     def ready(self) -> bool:
         """The release was kept warm: its web containers run and only lack the traffic."""
         return self.switch and not any(item.kind == WEB for item in self.start)
-
-
-def app_directory(name: str) -> str:
-    return posixpath.join(APPS_DIRECTORY, name)
 
 
 def other_slot(slot: str) -> str:

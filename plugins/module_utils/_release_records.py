@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ._apps import PORTS_RECORD, flag_path
+from ._app_places import PORTS_RECORD, app_directory, flag_path
 from ._files import flush_directory, write_atomically, write_json
-from ._release import Manifest, Stored, app_directory
+from ._release import Manifest, Stored
 
 _MANIFESTS = "*Z-????????.json"
 

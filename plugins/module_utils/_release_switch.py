@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ._app_containers import JOB, WEB, WORKER, Wanted
-from ._app_schema import MAX_REPLICAS
-from ._apps import slot_ports
+from ._app_places import MAX_REPLICAS, slot_ports
 from ._release import Plan, Stored, other_slot
 from ._release_checks import Checks, public_url, upstream_name
 from ._release_host import AppHost, ReleaseError

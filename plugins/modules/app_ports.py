@@ -43,11 +43,11 @@ import json
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.quayside.web.plugins.module_utils import _apps
+from ansible_collections.quayside.web.plugins.module_utils import _app_places
 from ansible_collections.quayside.web.plugins.module_utils._files import write_json
 from ansible_collections.quayside.web.plugins.module_utils._listeners import listeners_on
 
-RECORD = Path(_apps.PORTS_RECORD)
+RECORD = Path(_app_places.PORTS_RECORD)
 
 
 def main() -> None:
@@ -58,13 +58,13 @@ def main() -> None:
     )
     recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     asked = [{"name": name, "slot_port": port} for name, port in module.params["apps"].items()]
-    every_port = range(_apps.FIRST_SLOT_PORT, _apps.LAST_SLOT_PORT + 1)
+    every_port = range(_app_places.FIRST_SLOT_PORT, _app_places.LAST_SLOT_PORT + 1)
     # Only a new app needs to know what else listens here.
     fresh = any(app["name"] not in recorded for app in asked)
     in_use = {listener.port for listener in listeners_on(every_port)} if fresh else set()
     try:
-        ports = _apps.assign_ports(asked, recorded, in_use)
-    except _apps.AppError as error:
+        ports = _app_places.assign_ports(asked, recorded, in_use)
+    except _app_places.PortError as error:
         module.fail_json(msg=str(error))
     changed = ports != recorded
     if changed and not module.check_mode:

@@ -174,35 +174,6 @@ def test_normal_refuses_what_problems_names() -> None:
         _apps.normal([app(port=None)])
 
 
-@pytest.mark.parametrize(
-    ("asked", "recorded", "in_use", "expected"),
-    [
-        ({"a": None, "b": None}, {}, (), {"a": 21000, "b": 21020}),
-        ({"b": None}, {"a": 21000}, (), {"a": 21000, "b": 21020}),
-        ({"a": None}, {"a": 21040}, (21040,), {"a": 21040}),
-        ({"a": 22000}, {"a": 21000}, (), {"a": 22000}),
-        ({"a": 21010, "b": None}, {}, (), {"a": 21010, "b": 21040}),
-        ({"a": None}, {}, (21015,), {"a": 21020}),
-    ],
-)
-def test_ports(
-    asked: dict[str, int | None], recorded: dict[str, int], in_use: tuple[int, ...], expected: object
-) -> None:
-    apps = [{"name": name, "slot_port": port} for name, port in asked.items()]
-    assert _apps.assign_ports(apps, recorded, in_use) == expected
-
-
-def test_a_port_recorded_for_another_app_is_refused() -> None:
-    with pytest.raises(_apps.AppError, match='recorded for app "a"'):
-        _apps.assign_ports([{"name": "b", "slot_port": 21005}], {"a": 21000})
-
-
-def test_slots_never_share_a_port() -> None:
-    slots = _apps.slot_ports(21000, _apps.MAX_REPLICAS)
-    assert not set(slots["blue"]) & set(slots["green"])
-    assert max(slots["blue"] + slots["green"]) < 21000 + _apps.SLOT_BLOCK
-
-
 def test_what_follows_for_the_roles() -> None:
     url = "postgresql://u:p@db/ledger"
     apps = [
