@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 THIS = Path(__file__).resolve()
 MODULES = sorted((ROOT / "plugins/modules").glob("*.py"))
 WRAPPERS = sorted(path for path in ROOT.glob("*.yml") if path.name not in {"galaxy.yml", "requirements.yml"})
-MAX_MODULE_LINES = 250
+#: Of code. Documentation may be as long as it needs to be.
+MAX_MODULE_LINES = 160
+DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 GPL = "GNU General Public License v3.0+"
 
 #: A checkout must build anywhere: behind mirrors, and on nobody's machine in particular.
@@ -101,11 +103,16 @@ def test_root_playbooks_are_one_import(wrapper: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.stem))
 class TestModules:
     def test_is_small(self, module: Path) -> None:
-        length = len(lines(module))
-        assert length <= MAX_MODULE_LINES
+        documentation = sum(
+            (node.end_lineno or node.lineno) - node.lineno + 1
+            for node in ast.parse(module.read_text()).body
+            if isinstance(node, ast.Assign)
+            and any(getattr(target, "id", "") in DOCUMENTATION for target in node.targets)
+        )
+        assert len(lines(module)) - documentation <= MAX_MODULE_LINES
 
     def test_is_documented(self, module: Path) -> None:
-        assert {"DOCUMENTATION", "EXAMPLES", "RETURN"} <= assigned(module)
+        assert assigned(module) >= DOCUMENTATION
 
     def test_is_in_the_changelog(self, module: Path) -> None:
         noted = "".join(
