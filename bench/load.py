@@ -108,7 +108,7 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 
 def is_short(request: Request) -> bool:
-    return request.kind.startswith(("get", "post"))
+    return request.kind.startswith(("get", "post", "h2"))
 
 
 def figures(requests: Iterable[Request]) -> Figures:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
 
-"""Measure what users wait for: bare host to live app, nothing to do, a deploy, a rollback.
+"""Measure what users wait for: bare host to live app, nothing to do, a deploy, a rollback; and what users see of them.
 
 Hosts, certificate authority and database are the testbed's, in an inventory of their own; each bare host is a new
 container, and making it is not in the time. Every run pays for its own SSH connection. The medians go to the screen
@@ -30,6 +30,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench import under_load
+from bench.load import LoadError, Site
+
 ROOT = Path(__file__).resolve().parents[1]
 INVENTORY = ROOT / "bench/inventory"
 KEYS = ROOT / ".cache/testbed/bench"
@@ -37,16 +42,21 @@ WEB, DB = "quayside-bench-web", "quayside-bench-db"
 ADDRESS, REGISTRY, PUSHED_TO = "172.30.6.10", "172.30.6.30:5000", "127.0.0.1:5006"
 DOMAINS = ("ledger.bench.test", "www.ledger.bench.test")
 HEALTH_SECONDS = 60
-CHOICES = ("live", "noop", "deploy", "rollback")
+CHOICES = ("live", "noop", "deploy", "rollback", "warm", "crash", "load")
 
-#: What issue 2 asks for, in seconds; for "ratio" site.yml against baseline.sh.
-GOALS = {"ratio": 1.5, "noop": 15.0, "deploy": 6.0}
+#: What issues 2 and 3 ask for, in seconds; for "ratio" site.yml against baseline.sh.
+GOALS = {"ratio": 1.5, "noop": 15.0, "deploy": 4.5, "rollback": 3.0, "warm": 2.0, "crash": 3.0}
+WATCH = 5
+LOAD_DEPLOYS = 24
 TITLES = {
     "baseline": "bare host to live app, baseline.sh",
     "site": "bare host to live app, site.yml",
     "noop": "site.yml with nothing to do",
-    "deploy": "deploy.yml of a new version",
+    "deploy": "deploy.yml of a new version, watch: 0",
+    "watched": f"deploy.yml of a new version, watch: {WATCH}",
     "rollback": "rollback.yml to the release before",
+    "warm": "rollback.yml while that is warm",
+    "crash": "from a crash at start to the end of deploy.yml",
 }
 
 
@@ -246,8 +256,9 @@ def site() -> str:
     return playbook("site.yml")
 
 
-def deploy(version: str) -> str:
-    return playbook("deploy.yml", "-e", "app=ledger", "-e", f"ledger_version={version}")
+def deploy(version: str, **variables: Any) -> str:
+    found = {"app": "ledger", "ledger_version": version, **variables}
+    return playbook("deploy.yml", "-e", json.dumps(found))
 
 
 def rollback() -> str:
@@ -333,24 +344,72 @@ def nothing_to_do(rounds: int, samples: dict[str, list[Sample]]) -> None:
         samples["noop"].append(told("noop", sample))
 
 
-def deploys(rounds: int, samples: dict[str, list[Sample]], *, back: bool) -> None:
-    """A new version each time, and the way back."""
+def deploys(rounds: int, samples: dict[str, list[Sample]], wanted: Iterable[str]) -> None:
+    """A new version each time, and the ways back; the host ends each round with the version that it had before."""
     versions = [f"1.1.{number}" for number in range(rounds)]
     say("push the versions")
     push_versions(versions)
+
+    def measured(name: str, action: Callable[[], str]) -> None:
+        sample, output = measure(action, task_seconds)
+        if not changed_count(output):
+            raise BenchError(f"{name} changed nothing:\n{output[-6000:]}")
+        samples[name].append(told(name, Sample(sample.seconds, sample.tasks, release_steps(), sample.load)))
+
     for version in versions:
-        actions: dict[str, Callable[[], str]] = {"deploy": partial(deploy, version), "rollback": rollback}
-        for name in ("deploy", "rollback")[: 2 if back else 1]:
-            sample, output = measure(actions[name], task_seconds)
-            if not changed_count(output):
-                raise BenchError(f"{name} of {version} changed nothing:\n{output[-6000:]}")
-            samples[name].append(told(name, Sample(sample.seconds, sample.tasks, release_steps(), sample.load)))
+        if {"deploy", "rollback"} & {*wanted}:
+            measured("deploy", partial(deploy, version))
+            measured("rollback", rollback)
+        if "deploy" in wanted:
+            measured("watched", partial(deploy, version, ledger_watch=WATCH))
+            rollback()
+        if "warm" in wanted:
+            deploy(version, ledger_keep_warm=60)
+            measured("warm", rollback)
 
 
-def report(samples: Mapping[str, Sequence[Sample]], empty_task: float, differ: set[str]) -> dict[str, Any]:
-    """Print the table and the profile, and return everything for the JSON."""
+def crashes(rounds: int, samples: dict[str, list[Sample]]) -> None:
+    """Versions that crash at their start: how long until their owner knows."""
+    for _ in range(rounds):
+        load = os.getloadavg()[0]
+        try:
+            deploy("1.0.0", ledger_fault="crash_at_start")
+        except BenchError as error:
+            end = time.time()
+            if "exited with code 1" not in str(error):
+                raise
+        else:
+            raise BenchError("a deploy of a version that crashes at start did not fail")
+        events = ["docker", "events", "--since", "5m", "--until", str(time.time()), "--filter", "event=die"]
+        web = ["--filter", "label=quayside.process=web", "--format", "{{.TimeNano}}"]
+        died = int(run(["docker", "exec", WEB, *events, *web]).split()[-1]) / 1e9
+        samples["crash"].append(told("crash", Sample(round(end - died, 2), load=round(load, 2))))
+
+
+def load() -> under_load.Proof:
+    """Deploys and ways back while users of all kinds are on the site."""
+    versions = [f"1.2.{number}" for number in range(LOAD_DEPLOYS)]
+    say("push the versions")
+    push_versions(versions)
+    site = Site(WEB.replace("web", "services"), ADDRESS, DOMAINS[0], (KEYS / "acme-root.pem").read_text("utf-8"))
+
+    def one(version: str) -> None:
+        say(f"  under load: {version}")
+        deploy(version, ledger_drain_timeout=5)
+
+    return under_load.deploys_under_load(site, [partial(one, version) for version in versions], DB)
+
+
+def report(
+    samples: Mapping[str, Sequence[Sample]], empty_task: float, differ: set[str], proof: under_load.Proof | None
+) -> dict[str, Any]:
+    """Print the tables and the profile, and return everything for the JSON."""
     lines = rows(samples)
     print(table(lines))
+    if proof:
+        print(f"\n{under_load.table(proof)}")
+        for failure in proof.failures:
+            print(f"failed: {failure}")
     print(f"\nAn empty task over SSH costs {empty_task:.2f} s. Median seconds of the tasks and steps:")
     profiles = {}
     for name in TITLES:
@@ -367,6 +426,7 @@ def report(samples: Mapping[str, Sequence[Sample]], empty_task: float, differ: s
         "empty_task": empty_task,
         "profile": profiles,
         "packages_differ": sorted(differ),
+        "load": asdict(proof) if proof else None,
         "samples": {name: [asdict(sample) for sample in found] for name, found in samples.items()},
     }
 
@@ -403,14 +463,17 @@ def main() -> int:
         empty_task = task_seconds(playbook("bench/empty.yml"))["Empty task"] / 10
         if "noop" in wanted:
             nothing_to_do(options.rounds, samples)
-        if "deploy" in wanted or "rollback" in wanted:
-            deploys(options.rounds, samples, back="rollback" in wanted)
-        result = {"began": began, **machine(), **report(samples, empty_task, differ)}
+        if {"deploy", "rollback", "warm"} & {*wanted}:
+            deploys(options.rounds, samples, wanted)
+        if "crash" in wanted:
+            crashes(options.rounds, samples)
+        proof = load() if "load" in wanted else None
+        result = {"began": began, **machine(), **report(samples, empty_task, differ, proof)}
         path = ROOT / f".cache/bench/{began}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         say(f"\nwritten to {path.relative_to(ROOT)}")
-    except BenchError as error:
+    except (BenchError, LoadError) as error:
         say(f"bench: {error}")
         return 1
     finally:
