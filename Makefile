@@ -1,7 +1,7 @@
 # Every target sets this machine up by itself: testbed/run installs what is missing, then runs the command.
 run := testbed/run
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo demo-deploy demo-shell demo-down test test-fast test-unit lint sanity molecule bench clean
+.PHONY: help setup images demo demo-deploy demo-shell demo-down test test-fast test-unit test-faults lint sanity molecule bench clean
 
 help: ## print this list
 	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck, changelog, docs
 
 test-unit: ## unit and template tests
 	@$(run) --python pytest -q -n auto tests
+
+test-faults: images ## kill deploys at every step, FAULTS=120 times; the seed is printed, SEED= sets it
+	@$(run) testbed/faults/run.py
 
 sanity: ## ansible-test and galaxy-importer on the built artifact
 	@$(run) --python tools/sanity.sh
