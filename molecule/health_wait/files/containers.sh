@@ -16,7 +16,6 @@ start steady tiny:test /bin/sh -c 'echo started; exec busybox sleep 1000000'
 start doomed tiny:test /bin/sh -c 'echo started; exec busybox sleep 1000000'
 start checked --health-interval 1s --health-cmd true tiny:test /bin/busybox sleep 1000000
 start sick --health-interval 1s --health-retries 1 --health-cmd 'echo no database; false' tiny:test /bin/busybox sleep 1000000
-# shellcheck disable=SC2016  # the container's shell is to expand it
-start crashed tiny:test /bin/sh -c 'for n in $(busybox seq 60); do echo line $n; done; exit 3'
+start crashed tiny:test /bin/sh -c 'busybox seq 60 | busybox sed "s/^/line /"; exit 3'
 start looping --restart always tiny:test /bin/sh -c 'echo no database; exit 1'
 docker create --name created tiny:test /bin/busybox true
