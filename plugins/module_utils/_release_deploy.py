@@ -169,6 +169,8 @@ class Deploy:
             except _release_schema.MigrationFailed as error:
                 self.migration = error.result
                 raise
+        for warning in self.migration.get("warnings", ()):
+            self.host.notify(warning)
 
     def _switch(self, state: State) -> Switch:
         return Switch(
