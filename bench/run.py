@@ -433,7 +433,10 @@ def report(
 
 def machine() -> dict[str, Any]:
     """Where and of what the figures are."""
-    git = run(["git", "describe", "--always", "--dirty"]).strip()
+    try:
+        git = run(["git", "describe", "--always", "--dirty"]).strip()
+    except BenchError:
+        git = "not a git checkout"
     return {
         "cores": os.cpu_count(),
         "load": os.getloadavg(),
