@@ -127,7 +127,7 @@ APP = Record(
                     "path": Key(_PATH, "/health"),
                     "status": Key(integer(100, 599), 200),
                     "successes": Key(integer(1, 100), 2),
-                    "interval": Key(number(0.05, 3600, "seconds"), 0.5),
+                    "interval": Key(number(0.05, 3600, "seconds"), 0.25),
                     "timeout": Key(number(1, 86400, "seconds"), 60),
                     "expect": Key(
                         MapOf(r".+", Rule("a value", lambda v: True), "a mapping of JSON paths to values"), {}

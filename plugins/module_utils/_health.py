@@ -51,7 +51,7 @@ class Health:
     path: str = "/health"
     expect: Expectation = field(default_factory=Expectation)
     successes: int = 2
-    interval: float = 0.5
+    interval: float = 0.25
     timeout: float = 60.0
     try_timeout: float = 5.0
 

@@ -182,8 +182,7 @@ class Deploy:
             self.request.verify_port,
             self.steps,
             before=state.live,
-            # Whoever goes back has a reason to: no flip back to what may be worse.
-            watch=0 if self.request.release else state.stored.app["watch"],
+            again=bool(self.request.release) and state.manifest.result == "live",
         )
 
     def _conclude(self, state: State, switch: Switch) -> list[str]:

@@ -33,8 +33,9 @@ class Switch:
     steps: Steps
     before: str = ""
     """The release that was live before."""
-    watch: float = 0
-    """Seconds to look at the traffic once it has moved."""
+    again: bool = False
+    """The release has been live before, and someone has a reason to go back to it: it is asked once whether it is
+    healthy, and not watched, for what it would flip back to may be worse."""
     proof: Summary | None = None
     paused: list[str] = field(default_factory=list)
     """Workers of the old slot that had to stop before their new selves start."""
@@ -89,7 +90,7 @@ class Switch:
         try:
             self._bring_up()
             # Its view of the traffic before the flip is what it compares with.
-            watch = self._watch(probe) if probe and self.watch else None
+            watch = self._watch(probe) if probe and self.stored.app["watch"] and not self.again else None
             if self.plan.flip:
                 with self.steps("flip"):
                     flipped = True
@@ -125,7 +126,7 @@ class Switch:
             for item in self.plan.start:
                 if item.kind != WEB:
                     self._create(item)
-            checks.gate(self._web(), known=self.plan.ready)
+            checks.gate(self._web(), known=self.again)
         if app["warm_up"]:
             with self.steps("warm"):
                 checks.warm_up(self._web())
@@ -143,7 +144,7 @@ class Switch:
         """Look at the traffic for a while, now that it goes to the new release."""
         with self.steps("watch"):
             try:
-                found = watch.run(self.watch, time.monotonic, time.sleep)
+                found = watch.run(self.stored.app["watch"], time.monotonic, time.sleep)
             finally:
                 watch.close()
         if found:

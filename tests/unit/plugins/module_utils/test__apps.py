@@ -161,7 +161,7 @@ def test_good_images(image: str) -> None:
 def test_defaults_are_filled_in_and_normal_form_is_stable() -> None:
     first = _apps.normal([app(env={"PORT": 8000}, workers=[{"name": "w1", "command": ["x"]}])])
     assert first[0]["health"] == {
-        "path": "/health", "status": 200, "successes": 2, "interval": 0.5, "timeout": 60, "expect": {},
+        "path": "/health", "status": 200, "successes": 2, "interval": 0.25, "timeout": 60, "expect": {},
     }  # fmt: skip
     assert first[0]["env"] == {"PORT": "8000"}
     assert first[0]["workers"] == [{"name": "w1", "command": ["x"], "replicas": 1, "overlap": True}]

@@ -184,9 +184,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, host: FakeHost, bad: str | None = 
     return host
 
 
-def switch(host: FakeHost, plan: Plan = FLIP, verify_port: int | None = 443, watch: float = 5, **app: Any) -> Switch:
+def switch(host: FakeHost, plan: Plan = FLIP, verify_port: int | None = 443, again: bool = False, **app: Any) -> Switch:
     stored = replace(STORED, app={**APP, **app})
-    return Switch(host, plan, stored, WANTED, 21000, verify_port, Steps(), before=OLD, watch=watch)  # type: ignore[arg-type]
+    return Switch(host, plan, stored, WANTED, 21000, verify_port, Steps(), before=OLD, again=again)  # type: ignore[arg-type]
 
 
 UP = [
@@ -264,7 +264,8 @@ def test_connections_that_outlast_the_drain_are_told(host: FakeHost) -> None:
 
 
 def test_a_release_that_was_kept_warm_only_gets_the_traffic_and_its_workers(host: FakeHost) -> None:
-    done = switch(host, replace(FLIP, start=WANTED[2:], remove=()), watch=0, hooks={"pre_deploy": None}, warm_up=[])
+    plan = replace(FLIP, start=WANTED[2:], remove=())
+    done = switch(host, plan, again=True, hooks={"pre_deploy": None}, warm_up=[])
     done.run()
     assert "start" not in done.steps.seconds
     assert host.calls == [
