@@ -4,26 +4,39 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "bench/run.py"
+ROOT = Path(__file__).resolve().parents[2]
+if not (ROOT / "bench").exists():
+    pytest.skip("the benchmark is not part of the built collection", allow_module_level=True)
+
+
+def module(name: str) -> ModuleType:
+    sys.path.insert(0, str(ROOT))
+    try:
+        return importlib.import_module(f"bench.{name}")
+    finally:
+        sys.path.remove(str(ROOT))
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    if not PATH.exists():
-        pytest.skip("the benchmark is not part of the built collection")
-    spec = importlib.util.spec_from_file_location("bench_run", PATH)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_run"] = module
-    spec.loader.exec_module(module)
-    return module
+    return module("run")
+
+
+@pytest.fixture(scope="module")
+def load() -> ModuleType:
+    return module("load")
+
+
+@pytest.fixture(scope="module")
+def under_load() -> ModuleType:
+    return module("under_load")
 
 
 def test_task_seconds_are_summed_by_name_without_the_role(bench: ModuleType) -> None:
@@ -61,3 +74,69 @@ def test_the_table_compares_medians_and_judges(bench: ModuleType) -> None:
         ("site.yml with nothing to do", 13, "good"),
     ]
     assert "| site.yml with nothing to do | 13.00 s | 12.00-16.00 | 3 | 15 s | good |" in bench.table(lines)
+
+
+def test_crashes_and_ways_back_have_goals_of_their_own(bench: ModuleType) -> None:
+    samples = {name: [] for name in bench.TITLES} | {
+        "watched": [bench.Sample(9.5)],
+        "rollback": [bench.Sample(3.1)],
+        "crash": [bench.Sample(0.3)],
+    }
+    assert [(row.median, row.goal, row.verdict) for row in bench.rows(samples)] == [
+        (9.5, None, ""),
+        (3.1, 3.0, "too slow"),
+        (0.3, 3.0, "good"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "part", "expected"),
+    [
+        pytest.param([], 0.99, 0.0, id="of nothing"),
+        pytest.param([5.0], 0.99, 5.0, id="of one"),
+        pytest.param([3.0, 1.0, 2.0], 0.5, 2.0, id="the middle of three"),
+        pytest.param([1.0, 2.0, 3.0, 4.0], 0.5, 2.0, id="the lower middle of four"),
+        pytest.param([float(n) for n in range(1, 101)], 0.99, 99.0, id="one of a hundred may exceed it"),
+        pytest.param([float(n) for n in range(1, 102)], 0.99, 100.0, id="one of 101 may exceed it"),
+    ],
+)
+def test_percentile(load: ModuleType, values: list[float], part: float, expected: float) -> None:
+    assert load.percentile(values, part) == expected
+
+
+def test_requests_belong_to_the_windows_that_they_touch(load: ModuleType) -> None:
+    before, into, inside, out_of, after = (load.Request(due, 1.0, "get kept") for due in (8.0, 9.5, 10.5, 11.5, 12.0))
+    everything = [before, into, inside, out_of, after]
+    assert load.during(everything, [(10.0, 12.0)]) == [into, inside, out_of]
+    assert load.outside(everything, [(10.0, 12.0)]) == [before, after]
+
+
+def test_long_requests_and_websockets_count_but_their_time_does_not(load: ModuleType) -> None:
+    requests = [
+        load.Request(1.0, 0.004, "get kept"),
+        load.Request(1.0, 0.006, "post fresh", "status 502"),
+        load.Request(1.0, 25.0, "slow"),
+        load.Request(1.0, 60.0, "websocket", "closed with 1012"),
+    ]
+    found = load.figures(requests)
+    assert (found.count, found.failed, found.p50, found.longest) == (4, 2, 4.0, 6.0)
+
+
+def test_the_log_of_h2load_is_read(under_load: ModuleType) -> None:
+    good, bad = under_load.read_h2load("1700000000000000\t200\t2500\n1700000000500000\t-1\t9000\n")
+    assert (good.due, good.seconds, good.kind, good.error) == (1700000000.0, 0.0025, "h2", "")
+    assert bad.error == "status -1"
+
+
+def test_the_proof_compares_deploys_with_the_time_between(load: ModuleType, under_load: ModuleType) -> None:
+    quiet = [load.Request(float(second), 0.010, "get kept") for second in range(100)]
+    busy = [load.Request(200.0 + second, 0.025, "post kept") for second in range(10)]
+    lost = load.Request(205.5, 0.001, "h2", "status 502")
+    proof = under_load.proof([*quiet, *busy, lost], [(200.0, 210.0)], lost=1)
+    assert (proof.all.count, proof.all.failed, proof.ratio) == (111, 1, 2.5)
+    assert proof.failures == ["h2 at 205.5: status 502"]
+    table = under_load.table(proof)
+    assert "| deploys | 1 | >= 20 | missed |" in table
+    assert "| failed | 1 | 0 | missed |" in table
+    assert "| confirmed, and lost | 1 | 0 | missed |" in table
+    assert "| p99 while deploying / without | 2.5 | <= 2 | missed |" in table
