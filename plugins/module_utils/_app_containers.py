@@ -15,6 +15,9 @@ WORKER = "worker"
 JOB = "job"
 HOOK = "hook"
 LABEL = "quayside."
+#: What containers weigh against each other while the processors are busy; 1024 is Docker's default. A release that is
+#: starting, a hook and a job stand back behind what serves users.
+STARTING_WEIGHT, LIVE_WEIGHT = 128, 1024
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def host_options(app: Mapping[str, Any], item: Wanted) -> dict[str, Any]:
         "mem_limit": resources["memory"],
         "memswap_limit": resources["memory"],
         "pids_limit": resources["pids"],
+        "cpu_shares": STARTING_WEIGHT,
         "binds": app["volumes"],
     }
     if resources["cpus"]:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ._app_containers import HOOK, LABEL, Container, Wanted, environment, host_options, labels, recognised
+from ._app_containers import HOOK, LABEL, LIVE_WEIGHT, Container, Wanted, environment, host_options, labels, recognised
 from ._release import Stored, serving
 from ._release_records import Records
 
@@ -144,10 +144,11 @@ class AppHost:
             self.remove([name])
 
     def keep(self, names: Iterable[str], *, kept: bool = True) -> None:
-        """Let containers come back when they exit, and at boot; or no more."""
+        """Let containers come back when they exit, and at boot, and give them their full weight; or no more."""
+        weight = {"cpu_shares": LIVE_WEIGHT} if kept else {}
         for name in names:
             with contextlib.suppress(docker.errors.NotFound):
-                self.api.update_container(name, restart_policy={"Name": "unless-stopped" if kept else "no"})
+                self.api.update_container(name, restart_policy={"Name": "unless-stopped" if kept else "no"}, **weight)
 
     def resume(self, names: Iterable[str]) -> None:
         """Start containers again that were stopped."""

@@ -22,6 +22,7 @@ from ._release_steps import Steps
 
 #: Seconds for all that has no timeout of its own; a pull is the longest of it.
 SLACK_SECONDS = 1800
+NICE = 5
 
 
 def run(request: Request, *, lock_wait: float, notify: Callable[[str], None]) -> dict[str, Any]:
@@ -53,6 +54,8 @@ def longest(app: Mapping[str, Any] | None) -> float:
 def _work(request: Request, lock: Lock) -> dict[str, Any]:
     """What the child does: clear up after a run that was killed, then deploy."""
     lock.note(pids=(os.getppid(), os.getpid()))
+    # Behind the app that serves, while it does.
+    os.nice(NICE)
     notes: list[str] = []
     steps = Steps(lock.note)
     deploy = None

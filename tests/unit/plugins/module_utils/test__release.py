@@ -260,6 +260,7 @@ def test_the_sandbox_is_tight() -> None:
     assert options["read_only"] is True
     assert options["security_opt"] == ["no-new-privileges"]
     assert options["restart_policy"] == {"Name": "no"}
+    assert options["cpu_shares"] < _app_containers.LIVE_WEIGHT, "a start would take time from what serves"
     assert "port_bindings" not in _app_containers.host_options(APP, worker)
 
 
