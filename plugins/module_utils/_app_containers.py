@@ -17,7 +17,7 @@ HOOK = "hook"
 LABEL = "quayside."
 #: What containers weigh against each other while the processors are busy; 1024 is Docker's default. A release that is
 #: starting, a hook and a job stand back behind what serves users.
-STARTING_WEIGHT, LIVE_WEIGHT = 128, 1024
+STARTING_WEIGHT, LIVE_WEIGHT = 256, 1024
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ LEAST_INODES = 20_000
 #: No app starts in a tenth of its own limit: below that the kernel would kill it, or the release that has the traffic.
 LEAST_MEMORY_SHARE = 0.1
 
+_ENGINE = "dockerd"
 _UNITS = {"k": 1 << 10, "m": MIB, "g": GIB}
 
 
@@ -136,5 +137,13 @@ def _ports(app: str, facts: Facts, ports: Collection[int]) -> Iterable[str]:
                 f'remove the container ("docker rm --force {item.container}") or give it another port, then run again.'
             )
     taken = {item.port: item for item in facts.listeners if item.port in ports and item.port not in publishers}
-    for _port, listener in sorted(taken.items()):
-        yield sentence(listener, "the app's idle slot") + "."
+    for port, listener in sorted(taken.items()):
+        if listener.process == _ENGINE:
+            # Seen with Docker 26 after a power cut in mid-start. It can't be freed in any other way.
+            yield (
+                f"port {port}: Docker holds it for a container that is gone, but the app's idle slot needs it; "
+                'run "systemctl restart docker" at a quiet hour (the apps go on running, but can\'t be reached for some '
+                "seconds), then run again."
+            )
+        else:
+            yield sentence(listener, "the app's idle slot") + "."

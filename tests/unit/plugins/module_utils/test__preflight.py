@@ -93,6 +93,12 @@ def test_disk(free: int, inodes: int | None, error: str, warning: str) -> None:
             id="a container of another app",
         ),
         pytest.param(
+            {"listeners": (Listener("127.0.0.1", 21000, "dockerd", 130, "docker.service"),)},
+            "port 21000: Docker holds it for a container that is gone, but the app's idle slot needs it; "
+            'run "systemctl restart docker" at a quiet hour',
+            id="held by the engine itself",
+        ),
+        pytest.param(
             {"listeners": (Listener("127.0.0.1", 21000, "node", 812, "legacy.service"),)},
             "port 21000: node (pid 812) listens on 127.0.0.1:21000, but the app's idle slot needs this port",
             id="a process",
