@@ -142,8 +142,8 @@ def _ports(app: str, facts: Facts, ports: Collection[int]) -> Iterable[str]:
             # Seen with Docker 26 after a power cut in mid-start. It can't be freed in any other way.
             yield (
                 f"port {port}: Docker holds it for a container that is gone, but the app's idle slot needs it; "
-                'run "systemctl restart docker" at a quiet hour (the apps go on running, but can\'t be reached for some '
-                "seconds), then run again."
+                'run "systemctl restart docker" at a quiet hour (the apps go on running, but can\'t be reached for '
+                "some seconds), then run again."
             )
         else:
             yield sentence(listener, "the app's idle slot") + "."
