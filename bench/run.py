@@ -182,7 +182,7 @@ def run(argv: Sequence[str], **options: Any) -> str:
     return str(done.stdout)
 
 
-def playbook(name: str, *arguments: str) -> str:
+def playbook(name: str, *arguments: str, nice: int = 0) -> str:
     """Run a playbook on the bench's inventory, over an SSH connection of its own."""
     with tempfile.TemporaryDirectory(prefix="qsb") as sockets:
         environment = {
@@ -194,7 +194,8 @@ def playbook(name: str, *arguments: str) -> str:
             "ANSIBLE_FORCE_COLOR": "0",
         }
         try:
-            return run(["ansible-playbook", name, "-i", str(INVENTORY), *arguments], env=environment)
+            argv = ["nice", "-n", str(nice), "ansible-playbook", name, "-i", str(INVENTORY), *arguments]
+            return run(argv, env=environment)
         finally:
             for path in Path(sockets).iterdir():
                 subprocess.run(
@@ -257,9 +258,9 @@ def site() -> str:
     return playbook("site.yml")
 
 
-def deploy(version: str, **variables: Any) -> str:
+def deploy(version: str, nice: int = 0, **variables: Any) -> str:
     found = {"app": "ledger", "ledger_version": version, **variables}
-    return playbook("deploy.yml", "-e", json.dumps(found))
+    return playbook("deploy.yml", "-e", json.dumps(found), nice=nice)
 
 
 def rollback() -> str:
@@ -398,7 +399,7 @@ def load() -> under_load.Proof:
 
     def one(version: str) -> None:
         say(f"  under load: {version}")
-        deploy(version, ledger_drain_timeout=5)
+        deploy(version, nice=under_load.CONTROLLER_NICE, ledger_drain_timeout=5)
 
     return under_load.deploys_under_load(site, [partial(one, version) for version in versions], DB)
 

@@ -18,6 +18,9 @@ RATE, H2_RATE, H2_CLIENTS = 160, 20, 2
 WEBSOCKETS, SLOW_SECONDS = 2, 4
 #: nginx ends a connection after 1000 requests, and h2load does not get over that.
 H2_SECONDS = 40
+#: Users and controllers have processors of their own, and here the same two as the web host: so users come first, as
+#: the scheduler weighs it, and the controller last.
+USERS_WEIGHT, CONTROLLER_NICE = 8192, 15
 #: Without a deploy: before the first, and after each, when what it has begun is over.
 FIRST_PAUSE, PAUSE = 30.0, 3.0
 
@@ -145,6 +148,9 @@ def deploys_under_load(site: Site, actions: Iterable[Callable[[], object]], data
         LoadError: there is no load.
     """
     windows = []
+    subprocess.run(
+        ["docker", "update", "--cpu-shares", str(USERS_WEIGHT), site.client], check=True, stdout=subprocess.DEVNULL
+    )
     with Load(site, RATE, websockets=WEBSOCKETS, slow_seconds=SLOW_SECONDS) as load, Http2(site) as http2:
         time.sleep(FIRST_PAUSE)
         for action in actions:
