@@ -13,14 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.quayside.web.plugins.module_utils import _release_guard
 from ansible_collections.quayside.web.plugins.module_utils._release_guard import (
     Died,
     Interrupted,
     in_child,
     signals_raise,
 )
-
-ROOT = Path(__file__).parents[4]
 
 
 def test_the_result_comes_back() -> None:
@@ -67,8 +66,8 @@ def test_a_signal_raises_once() -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, "collections")
-from ansible_collections.quayside.web.plugins.module_utils._release_guard import Interrupted, in_child, signals_raise
+sys.path.insert(0, str(Path(sys.argv[3]).parent))
+from _release_guard import Interrupted, in_child, signals_raise
 folder = Path(sys.argv[1])
 def work():
     try:
@@ -92,8 +91,8 @@ in_child(work)
     ],
 )
 def test_what_becomes_of_the_work(tmp_path: Path, number: int, seconds: float, left: str) -> None:
-    arguments = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path), str(seconds)]
-    with subprocess.Popen(arguments, cwd=ROOT) as process:
+    arguments = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path), str(seconds), _release_guard.__file__]
+    with subprocess.Popen(arguments) as process:
         wait_for(tmp_path / "begun")
         process.send_signal(number)
         wait_for(tmp_path / left)
