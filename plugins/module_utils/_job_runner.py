@@ -133,10 +133,12 @@ def _stop(container: Container, cli: subprocess.Popen[bytes], tail: bytearray) -
 
 def _relay(cli: subprocess.Popen[bytes], deadline: float, tail: bytearray) -> None:
     """Pass output on until it ends or time is over."""
-    assert cli.stdout is not None
+    output = cli.stdout
+    if output is None:
+        raise AssertionError("the container's output goes into a pipe")
     while (left := deadline - time.monotonic()) > 0:
-        if select.select([cli.stdout], [], [], left)[0]:
-            chunk = os.read(cli.stdout.fileno(), 1 << 16)
+        if select.select([output], [], [], left)[0]:
+            chunk = os.read(output.fileno(), 1 << 16)
             if not chunk:
                 break
             sys.stdout.buffer.write(chunk)
@@ -188,7 +190,7 @@ def work(app: str, job: str, timeout: float, folder: Path) -> int:
     seconds = round(time.monotonic() - began, 3)
     write(jobs, job, replace(record, finished=_now(), seconds=seconds, last_lines=last_lines(tail)))
     if record.message:
-        print(f"job {job} of app {app}: {record.message}", file=sys.stderr)
+        sys.stderr.write(f"job {job} of app {app}: {record.message}\n")
     if container:
         with suppress(JobError):
             clean(app, container, folder)
@@ -261,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             skip(jobs, options.job)
-            print(f"job {options.job} of app {options.app} is still running: this start is skipped")
+            sys.stdout.write(f"job {options.job} of app {options.app} is still running: this start is skipped\n")
             return 0
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _told_to_stop)

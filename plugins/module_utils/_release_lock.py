@@ -166,7 +166,8 @@ class Lock:
 
     @property
     def _file(self) -> IO[str]:
-        assert self._stream is not None, "only while the lock is held"
+        if self._stream is None:
+            raise AssertionError("only while the lock is held")
         return self._stream
 
 

@@ -70,10 +70,10 @@ def test_releases_alike_are_told_apart_in_less_than_one_watch_of_a_thousand(shar
     chance = random.Random(7)
     alarms = 0
     for _watch in range(1000):
-        before = Share(sum(chance.random() < share for _ in range(400)), 400)
+        before = Share(sum(chance.random() < share for _before in range(400)), 400)
         bad = 0
         for look in range(1, 26):
-            bad += sum(chance.random() < share for _ in range(20))
+            bad += sum(chance.random() < share for _now in range(20))
             if worse(before, Share(bad, 20 * look), 0.02):
                 alarms += 1
                 break
