@@ -50,7 +50,7 @@ def test_a_warm_rollback_is_only_a_switch() -> None:
         assert bed.site.health()["version"] == "1.0.0"
         assert users[bed.web].failures == []
         result = run.result(bed)
-        assert not result["steps"].keys() & {"start", "gate"}, "it was started anew"
+        assert "start" not in result["steps"], "it was started anew"
         assert problems(bed.found(), bed.expected) == []
 
 
