@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
-"""One-off containers that never outlive the process that asked for them, and pulls that do. Only I/O."""
+"""One-off containers that never outlive the process that asked for them. Only I/O."""
 
 from __future__ import annotations
 
@@ -125,13 +125,6 @@ def read_files(client: Any, image: str, paths: Sequence[str], *, labels: Mapping
     )
     with _removed(container):
         return [_read(container, path) for path in paths]
-
-
-def begin_pull(reference: str) -> None:
-    """Start a pull that outlives this process. The engine downloads a layer once, however many ask for it."""
-    nowhere = subprocess.DEVNULL
-    command = ["docker", "pull", "--quiet", reference]
-    subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
 
 
 def remove_leftovers(client: Any, labels: Mapping[str, str], *, now: float) -> int:
