@@ -26,7 +26,7 @@ def module(name: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    return module("run")
+    return module("figures")
 
 
 @pytest.fixture(scope="module")
