@@ -33,6 +33,7 @@ from ._pg_repository import (
     BackupError,
     DumpFile,
     Manifest,
+    Table,
     check_content,
     check_name,
     format_time,
@@ -258,7 +259,7 @@ def take(root: str, name: str, url: DatabaseUrl, options: Options, log: Log = qu
             log(f"{name}: dumping {url.redacted} (PostgreSQL {server.version}, {compression})")
             notes = _dump(draft, manifest, url, server, options)
             manifest = replace(manifest, tables=_list_tables(draft, client), notes=notes)
-            check_content(manifest.tables, earlier, options.allow_empty)
+            check_content(len(manifest.tables), earlier, options.allow_empty)
             log(f"{name}: verifying {manifest.id}")
             manifest = replace(_prove(draft, manifest), duration=round(time.monotonic() - started, 3))
             write_atomically(draft / MANIFEST, manifest.to_json())
@@ -268,7 +269,7 @@ def take(root: str, name: str, url: DatabaseUrl, options: Options, log: Log = qu
             raise BackupError(f"The backup of {name} in {folder} failed: {error.strerror}.") from None
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    log(f"{name}: {manifest.id} is verified, {manifest.size} bytes, {manifest.tables} tables, {manifest.duration} s")
+    log(f"{name}: {manifest.id} is verified: {manifest.size} bytes, {len(manifest.tables)} tables")
     return manifest
 
 
@@ -304,11 +305,12 @@ def _dump(draft: Path, manifest: Manifest, url: DatabaseUrl, server: Server, opt
     return () if server.superuser else ("roles are without passwords: only a superuser may read those",)
 
 
-def _list_tables(folder: Path, client: int) -> int:
+def _list_tables(folder: Path, client: int) -> tuple[Table, ...]:
     if not (folder / DUMP).stat().st_size:
         raise BackupError("pg_dump succeeded but wrote nothing; nothing was kept.")
     try:
-        return count_tables(_run([_tool(client, "pg_restore"), "--list", str(folder / DUMP)]))
+        listing = _run([_tool(client, "pg_restore"), "--list", str(folder / DUMP)])
+        return tuple(Table("", "", 0) for _ in range(count_tables(listing)))
     except BackupError as error:
         raise BackupError(f"The dump cannot be read back: {error}.") from None
 

@@ -132,7 +132,7 @@ def _describe(name: str, backup: Backup) -> dict[str, Any]:
         "verified_at": manifest.verified_at if manifest else "",
         "size": manifest.size if manifest else 0,
         "sha256": manifest.sha256 if manifest else "",
-        "tables": manifest.tables if manifest else 0,
+        "tables": len(manifest.tables) if manifest else 0,
         "server_version": manifest.server_version if manifest else "",
         "notes": list(manifest.notes) if manifest else [],
     }

@@ -8,6 +8,8 @@ Layout, readable by a person:
                        globals.sql     roles and tablespaces, where the server lets us read them
                        manifest.json   what it is, and the proof
 
+An encrypted backup has dump.pgc.age and globals.sql.age in their place; its manifest stays readable.
+
 A folder whose name is not an id (.lock, .tmp-<id>, .trash-<id>) is never a backup.
 """
 
@@ -15,15 +17,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 FORMAT = 1
 DUMP = "dump.pgc"
 GLOBALS = "globals.sql"
 MANIFEST = "manifest.json"
+#: Ending of the files of an encrypted backup.
+SEALED = ".age"
 LOCK = ".lock"
 DRAFT_PREFIX = ".tmp-"
 TRASH_PREFIX = ".trash-"
@@ -32,6 +36,8 @@ _ID_FORMAT = "%Y%m%dT%H%M%SZ"
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+_Part = TypeVar("_Part", "Table", "Proof", "Copy")
 
 
 class BackupError(Exception):
@@ -48,8 +54,45 @@ class DumpFile:
 
 
 @dataclass(frozen=True)
+class Table:
+    """One table as the dump's snapshot held it; the hash is of all its rows in any order, empty unless asked for."""
+
+    schema: str
+    name: str
+    rows: int
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the last drill found: a real restore of which every table was counted. No problem means proven."""
+
+    at: str
+    seconds: float
+    server_version: str
+    tables: int
+    rows: int
+    hashed: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One offsite copy: where it is, when it was read back and found equal; or why it is not there."""
+
+    target: str
+    path: str
+    at: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What is known about one backup. Times are UTC; verified_at is empty until everything has been checked."""
+    """What is known about one backup. Times are UTC; verified_at is empty until everything has been checked.
+
+    seconds holds the duration of each step; include and exclude are the patterns of tables that limited the dump;
+    recipients are the age keys that it is encrypted to; quarantine says why a person has to look at it first.
+    """
 
     id: str
     name: str
@@ -62,10 +105,17 @@ class Manifest:
     compression: str
     duration: float = 0.0
     system_identifier: str = ""
-    tables: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     files: tuple[DumpFile, ...] = ()
+    recipients: tuple[str, ...] = ()
     verified_at: str = ""
     damage: str = ""
+    quarantine: str = ""
+    proof: Proof | None = None
+    copies: tuple[Copy, ...] = ()
     notes: tuple[str, ...] = ()
     format: int = FORMAT
 
@@ -74,8 +124,20 @@ class Manifest:
         return sum(file.size for file in self.files)
 
     @property
+    def rows(self) -> int:
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def partial(self) -> bool:
+        return bool(self.include or self.exclude)
+
+    @property
+    def encrypted(self) -> bool:
+        return bool(self.recipients)
+
+    @property
     def sha256(self) -> str:
-        return next((file.sha256 for file in self.files if file.name == DUMP), "")
+        return next((file.sha256 for file in self.files if file.name in (DUMP, DUMP + SEALED)), "")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
@@ -92,6 +154,12 @@ class Backup:
     @property
     def verified(self) -> bool:
         return self.manifest is not None and not self.problem
+
+    @property
+    def proven(self) -> bool:
+        """Verified, and restored with every row by its last drill."""
+        proof = self.manifest.proof if self.manifest else None
+        return self.verified and proof is not None and not proof.problem
 
     @property
     def created(self) -> datetime:
@@ -153,7 +221,13 @@ def read_manifest(text: str, backup_id: str) -> Manifest:
         files = tuple(DumpFile(str(f["name"]), int(f["size"]), str(f["sha256"])) for f in data["files"])
         # A later program of the same format may add keys; what we don't know we don't need.
         known = {key: data[key] for key in Manifest.__dataclass_fields__ if key in data}
-        known.update(files=files, notes=tuple(map(str, data.get("notes", ()))))
+        known.update({key: tuple(map(str, data.get(key, ()))) for key in ("notes", "include", "exclude", "recipients")})
+        known.update(
+            files=files,
+            tables=tuple(_read(Table, table) for table in data.get("tables", ())),
+            copies=tuple(_read(Copy, copy) for copy in data.get("copies", ())),
+            proof=_read(Proof, data["proof"]) if data.get("proof") else None,
+        )
         manifest = Manifest(**known)
         parse_time(manifest.created_at)
     except (KeyError, TypeError, ValueError):
@@ -163,11 +237,17 @@ def read_manifest(text: str, backup_id: str) -> Manifest:
     return manifest
 
 
+def _read(kind: type[_Part], data: Mapping[str, Any]) -> _Part:
+    return kind(**{key: data[key] for key in kind.__dataclass_fields__ if key in data})
+
+
 def judge(backup_id: str, manifest: Manifest, sizes: dict[str, int]) -> Backup:
     """Trust a backup when it was proven, nothing has been found wrong since, and every file has its proven size."""
     problem = ""
     if manifest.damage:
         problem = manifest.damage
+    elif manifest.quarantine:
+        problem = f"in quarantine: {manifest.quarantine}"
     elif not manifest.verified_at:
         problem = "it was never verified"
     elif not manifest.sha256 or not manifest.size:
@@ -186,6 +266,6 @@ def check_content(tables: int, earlier: Iterable[Backup], allow_empty: bool) -> 
     if tables or allow_empty or newest is None or newest.manifest is None or not newest.manifest.tables:
         return
     raise BackupError(
-        f"The database {newest.manifest.database} holds no table now, but {newest.manifest.tables} in backup "
+        f"The database {newest.manifest.database} holds no table now, but {len(newest.manifest.tables)} in backup "
         f"{newest.id}; nothing was kept or removed; look at it, or pass allow_empty if that is right."
     )

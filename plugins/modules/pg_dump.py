@@ -157,7 +157,7 @@ def back_up(root: str, name: str, url: DatabaseUrl, options: Options) -> dict[st
         "size": manifest.size,
         "sha256": manifest.sha256,
         "verified": bool(manifest.verified_at),
-        "tables": manifest.tables,
+        "tables": len(manifest.tables),
         "duration": manifest.duration,
         "notes": list(manifest.notes),
         "server_version": manifest.server_version,
