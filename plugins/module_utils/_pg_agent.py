@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ._pg_config import PATH, Config, Database, from_json, on_calendar, to_json
@@ -15,17 +16,8 @@ LIBRARY = "/usr/local/lib/quayside/quayside_backup"
 COMMAND = "/usr/local/bin/quayside-backup"
 UNITS = "/etc/systemd/system"
 SERVICE = "quayside-backup@.service"
-#: The module utils that make up the program; they import each other and the standard library, nothing else.
-SOURCES = (
-    "_database_url.py",
-    "_files.py",
-    "_pg_backup.py",
-    "_pg_cli.py",
-    "_pg_client.py",
-    "_pg_config.py",
-    "_pg_repository.py",
-    "_pg_rotation.py",
-)
+#: Where the program begins; what it imports comes along.
+ENTRY = "_pg_cli.py"
 
 _LAUNCHER = f"""\
 #!/usr/bin/python3 -I
@@ -109,6 +101,24 @@ class Plan:
     @property
     def changed(self) -> bool:
         return bool(self.write or self.remove or self.start or self.make_root)
+
+
+def program(read: Callable[[str], str]) -> dict[str, str]:
+    """The files that make up the program: its entry and every module beside it that one of them imports."""
+    found: dict[str, str] = {}
+    waiting = [ENTRY]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = read(name)
+            waiting += [f"{module}.py" for module in _imported(found[name])]
+    return dict(sorted(found.items()))
+
+
+def _imported(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield from [node.module] if node.module else [alias.name for alias in node.names]
 
 
 def timer_name(database: Database) -> str:

@@ -13,9 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ._pg_backup import Options, list_names, load, rotate, take, utc_now, verify
+from ._pg_backup import Options, rotate, take, verify
 from ._pg_config import PATH, Config, from_json
 from ._pg_repository import Backup, BackupError
+from ._pg_store import list_names, load, utc_now
 
 
 def main(argv: Sequence[str] | None = None) -> int:

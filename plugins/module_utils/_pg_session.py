@@ -13,6 +13,7 @@ from typing import Any
 
 from ._database_url import DatabaseUrl
 from ._migration import APPLICATION_NAME, MigrationError, explain_connect, milliseconds
+from ._pg_connect import BehindPooler, connect_directly
 
 try:
     import psycopg2
@@ -70,19 +71,12 @@ class Session:
 
     def __init__(self, url: DatabaseUrl) -> None:
         self.url = url
-        kwargs = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, **url.connect_kwargs()}
         try:
-            self.connection = psycopg2.connect(**{**kwargs, "application_name": f"{APPLICATION_NAME}-lock"})
+            self.connection = connect_directly(url, application_name=f"{APPLICATION_NAME}-lock")
+        except BehindPooler:
+            raise Unreachable(*explain_connect("pgbouncer", url)) from None
         except psycopg2.Error as exc:
             raise Unreachable(*explain_connect(str(exc), url)) from exc
-        self.connection.autocommit = True
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            row = cursor.fetchone()
-        # A pooler answers the handshake itself, so its number cannot be that of the server process behind it.
-        if not row or row[0] != self.connection.get_backend_pid():
-            self.connection.close()
-            raise Unreachable(*explain_connect("pgbouncer", url))
 
     def __enter__(self) -> Session:
         return self

@@ -111,12 +111,12 @@ from ansible_collections.quayside.web.plugins.module_utils import _pg_cli as cli
 from ansible_collections.quayside.web.plugins.module_utils._files import write_atomically
 from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
     LIBRARY,
-    SOURCES,
     UNITS,
     Found,
     Plan,
     desired_files,
     plan,
+    program,
     show,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import (
@@ -132,7 +132,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
 def own_sources() -> dict[str, str]:
     """This collection's backup code, as it travelled here with the module."""
     package = cli.__name__.rpartition(".")[0]
-    return {"__init__.py": "", **{name: (pkgutil.get_data(package, name) or b"").decode() for name in SOURCES}}
+    return {"__init__.py": "", **program(lambda name: (pkgutil.get_data(package, name) or b"").decode())}
 
 
 def find(module: AnsibleModule, config: Config, paths: list[str]) -> Found:

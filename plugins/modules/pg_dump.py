@@ -126,14 +126,15 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quayside.web.plugins.module_utils._backup_checks import number
 from ansible_collections.quayside.web.plugins.module_utils._database_url import DatabaseUrl, DatabaseUrlError, parse
-from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, installed_clients, probe, take
+from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, take
 from ansible_collections.quayside.web.plugins.module_utils._pg_client import (
     check_compression,
     choose_compression,
     choose_major,
 )
-from ansible_collections.quayside.web.plugins.module_utils._pg_config import check_seconds
+from ansible_collections.quayside.web.plugins.module_utils._pg_programs import installed_clients, probe
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError, check_name
 
 
@@ -183,8 +184,8 @@ def main() -> None:
         url = parse(given["url"])
         options = Options(
             compression=check_compression(given["compression"]),
-            lock_wait_timeout=check_seconds("lock_wait_timeout", given["lock_wait_timeout"]),
-            wait=check_seconds("wait", given["wait"]),
+            lock_wait_timeout=number("lock_wait_timeout", given["lock_wait_timeout"], 1, 86400, "seconds"),
+            wait=number("wait", given["wait"], 1, 86400, "seconds"),
             allow_empty=given["allow_empty"],
         )
         if module.check_mode:

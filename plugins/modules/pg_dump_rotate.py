@@ -105,10 +105,11 @@ removed:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.quayside.web.plugins.module_utils._pg_backup import load, rotate
-from ansible_collections.quayside.web.plugins.module_utils._pg_config import check_seconds
+from ansible_collections.quayside.web.plugins.module_utils._backup_checks import number
+from ansible_collections.quayside.web.plugins.module_utils._pg_backup import rotate
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError, check_name
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Plan, check_minimum, parse_keep, plan
+from ansible_collections.quayside.web.plugins.module_utils._pg_store import load
 
 
 def describe(decided: Plan) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def main() -> None:
         name = check_name(given["name"])
         keep = parse_keep(given["keep"])
         minimum = check_minimum(given["minimum"])
-        wait = check_seconds("wait", given["wait"])
+        wait = number("wait", given["wait"], 1, 86400, "seconds")
         if module.check_mode:
             decided = plan(load(given["root"], name), keep, minimum)
         else:

@@ -12,12 +12,12 @@ from ansible_collections.quayside.web.plugins.module_utils import _pg_agent
 from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
     COMMAND,
     LIBRARY,
-    SOURCES,
     UNITS,
     Config,
     Found,
     desired_files,
     plan,
+    program,
     show,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import PATH, Database
@@ -100,13 +100,22 @@ def test_units() -> None:
         assert line in service.splitlines()
 
 
-def test_the_program_on_the_host_is_complete_and_needs_only_the_standard_library() -> None:
+def test_the_program_is_all_that_its_entry_imports() -> None:
+    files = {
+        "_pg_cli.py": "from ._a import x\nimport json\n",
+        "_a.py": "def late():\n    from . import _b, _pg_cli\n",
+        "_b.py": "",
+        "_c.py": "",
+    }
+    assert set(program(files.__getitem__)) == {"_pg_cli.py", "_a.py", "_b.py"}
+
+
+def test_the_program_on_the_host_needs_only_the_standard_library_and_psycopg2() -> None:
     folder = Path(str(_pg_agent.__file__)).parent
-    for source in SOURCES:
-        for node in ast.walk(ast.parse((folder / source).read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                assert f"{node.module}.py" in SOURCES, f"{source} needs {node.module}, which is not in SOURCES"
-            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+    for source, text in program(lambda name: (folder / name).read_text()).items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and not getattr(node, "level", 0):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
-                outside = [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]
+                known = {*sys.stdlib_module_names, "psycopg2"}
+                outside = [name for name in names if name.partition(".")[0] not in known]
                 assert not outside, f"{source} needs {outside}"

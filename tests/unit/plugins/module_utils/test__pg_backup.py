@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -14,11 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.quayside.web.plugins.module_utils import _pg_backup, _pg_cli
+from ansible_collections.quayside.web.plugins.module_utils import _pg_programs
 from ansible_collections.quayside.web.plugins.module_utils._database_url import parse
-from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, load, rotate, take, verify
+from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, rotate, take, verify
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import DUMP, BackupError
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Keep
+from ansible_collections.quayside.web.plugins.module_utils._pg_store import load
 
 SECRET = "s3ntinel"
 URL = parse(f"postgresql://u:{SECRET}@h:5433/d")
@@ -54,7 +54,7 @@ def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / tool).chmod(0o755)
     (folder / "content").write_text("a whole dump\n")
     (folder / "listing").write_text("3318; 0 16389 TABLE DATA public t app\n")
-    monkeypatch.setattr(_pg_backup, "CLIENTS", tmp_path / "clients")
+    monkeypatch.setattr(_pg_programs, "CLIENTS", tmp_path / "clients")
     return folder
 
 
@@ -132,7 +132,7 @@ def test_a_failure_keeps_what_was_there_and_nothing_else(
 
 
 def test_no_client(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pg_backup, "CLIENTS", tmp_path / "nowhere")
+    monkeypatch.setattr(_pg_programs, "CLIENTS", tmp_path / "nowhere")
     with pytest.raises(BackupError, match="install the package postgresql-client"):
         take(root, "ledger", URL, Options())
 
@@ -165,9 +165,10 @@ def test_a_killed_run_leaves_no_backup_and_the_next_one_sweeps(clients: Path, ro
     (clients / "pg_dump.sleep").write_text("")
     program = (
         "import signal, sys; from pathlib import Path\n"
-        "from ansible_collections.quayside.web.plugins.module_utils import _pg_backup as b, _database_url as u\n"
+        "from ansible_collections.quayside.web.plugins.module_utils import _database_url as u\n"
+        "from ansible_collections.quayside.web.plugins.module_utils import _pg_backup as b, _pg_programs as p\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
-        f"b.CLIENTS = Path({str(clients.parent.parent)!r})\n"
+        f"p.CLIENTS = Path({str(clients.parent.parent)!r})\n"
         f"b.take({root!r}, 'ledger', u.parse('postgresql://u@h/d'), b.Options())\n"
     )
     child = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": ":".join(sys.path)})
@@ -208,24 +209,3 @@ def test_rotation_applies_its_plan(clients: Path, root: str) -> None:
     decided = rotate(root, "ledger", Keep(1, 0, 0, 0), 2)
     assert decided.removed == (ids[1], ids[0])
     assert visible(root) == ids[2:]
-
-
-def test_one_failing_database_does_not_stop_the_others(
-    clients: Path, root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    url = f"postgresql://u:{SECRET}@h/d"
-    config = tmp_path / "backup.json"
-    config.write_text(
-        json.dumps({"format": 1, "root": root, "databases": [{"name": n, "url": url} for n in ("bad", "good")]})
-    )
-    (Path(root) / "bad").mkdir(parents=True)
-    (Path(root) / "bad/.lock").mkdir()
-    assert _pg_cli.main(["--config", str(config), "run", "--all", "--json"]) == 1
-    output = capsys.readouterr()
-    assert [result["ok"] for result in json.loads(output.out)] == [False, True]
-    assert SECRET not in output.out + output.err
-    assert _pg_cli.main(["--config", str(config), "list"]) == 0
-    assert "verified" in capsys.readouterr().out
-    assert _pg_cli.main(["--config", str(config), "run", "nope"]) == 1
-    assert "these are: bad, good" in capsys.readouterr().err
-    assert _pg_cli.main(["--config", str(tmp_path / "none"), "list"]) == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Server
+from ansible_collections.quayside.web.plugins.module_utils._pg_programs import Server
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError
 from ansible_collections.quayside.web.plugins.modules import pg_dump
 
