@@ -1,0 +1,217 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""Offsite targets: what one is, and how rclone is told about it, without touching a disk or a network.
+
+A target holds the same layout as the local repository, below its bucket, prefix or path:
+<base>/<name>/<id>/ with the files, and manifest.json, which is written last: where it is, the copy is complete.
+rclone is configured by its environment only: there is no file that could lie around, and no secret in an argv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ._offsite_settings import Fields, local_place, s3_place, sftp_place
+from ._pg_repository import MANIFEST, Backup, BackupError, Manifest
+from ._pg_rotation import Keep, check_minimum, parse_keep
+
+#: rclone's name for the one target that a process works with.
+REMOTE = "offsite"
+_ENVIRONMENT = f"RCLONE_CONFIG_{REMOTE.upper()}_"
+_MEBIBYTE = 1 << 20
+_SMALLEST_PART = 5
+_LARGEST_PART = 5 << 10
+#: Parts that are uploaded side by side are held in memory, each whole.
+_PARTS_IN_MEMORY = 32
+_DEFAULT_KEEP = Keep()
+_PLACES = {"s3": s3_place, "sftp": sftp_place, "local": local_place}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One place for copies. place is what a person calls it; base is the path below which the backups lie.
+
+    settings are rclone's own, without the password; password is that of an SFTP user; known_hosts the text of host
+    keys; timeout in seconds without a byte; bandwidth in bytes a second with K, M or G, empty for no limit.
+    """
+
+    name: str
+    type: str
+    place: str
+    base: str
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    password: str = field(default="", repr=False)
+    known_hosts: str = field(default="", repr=False)
+    keep: Keep = field(default_factory=Keep)
+    minimum: int = 3
+    read_back: bool = True
+    timeout: int = 60
+    bandwidth: str = ""
+    max_parts: int = 1000
+    mounted: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not appear in anything that we say."""
+        return tuple(filter(None, (self.password, self.settings.get("secret_access_key", ""))))
+
+    def path(self, *parts: str) -> str:
+        """A path on the target as rclone wants it."""
+        return f"{REMOTE}:" + "/".join((self.base.rstrip("/"), *parts))
+
+
+def parse_target(entry: object, keep: Keep = _DEFAULT_KEEP, minimum: int = 3) -> Target:
+    """One entry of offsite; keep and minimum are those of the database, for an entry without its own."""
+    fields = Fields(entry)
+    kind = fields.text("type")
+    if kind == "rsync":
+        fields.refuse("type", "is rsync; use sftp: the same SSH server answers it with the same key")
+    if kind not in _PLACES:
+        fields.refuse("type", f"is {kind[:30]!r}; {', '.join(_PLACES)} are accepted")
+    place = _PLACES[kind](fields)
+    given_keep = fields.take("keep")
+    given_minimum = fields.take("minimum", minimum)
+    try:
+        keep = keep if given_keep is None else _parse_keep(given_keep)
+        minimum = check_minimum(given_minimum)  # type: ignore[arg-type]
+    except BackupError as error:
+        raise BackupError(f"Offsite target {fields.name}: {error}") from None
+    target = Target(
+        name=fields.name,
+        type=kind,
+        place=place.place,
+        base=place.base,
+        settings={"type": kind, **place.settings},
+        password=place.password,
+        known_hosts=place.known_hosts,
+        mounted=place.mounted,
+        max_parts=place.max_parts,
+        keep=keep,
+        minimum=minimum,
+        read_back=fields.flag("read_back", True),
+        timeout=fields.number("timeout", 60, 5, 3600),
+        bandwidth=fields.bandwidth(),
+    )
+    fields.finish()
+    return target
+
+
+def _parse_keep(value: object) -> Keep:
+    if not isinstance(value, Mapping):
+        raise BackupError("keep is not a mapping; {daily: 7, weekly: 4, monthly: 6, yearly: 0} is the form.")
+    return parse_keep(value)
+
+
+def parse_targets(entries: object, root: str, keep: Keep = _DEFAULT_KEEP, minimum: int = 3) -> tuple[Target, ...]:
+    """All targets of one database; none may share a name or a place with another, or lie in the repository itself."""
+    if entries is None:
+        return ()
+    if not isinstance(entries, (list, tuple)):
+        raise BackupError("offsite is not a list; list each target with its name, type and place.")
+    targets = tuple(parse_target(entry, keep, minimum) for entry in entries)
+    seen: dict[str, str] = {}
+    for target in targets:
+        if target.name in seen.values():
+            raise BackupError(f"Two offsite targets are called {target.name}; give each a name of its own.")
+        if target.place in seen:
+            raise BackupError(
+                f"The offsite targets {seen[target.place]} and {target.name} are the same place, {target.place}; "
+                "give each a bucket, prefix or path of its own."
+            )
+        seen[target.place] = target.name
+        if target.type == "local" and _overlap(target.base, root):
+            raise BackupError(
+                f"Offsite target {target.name}: {target.base} and the repository {root} lie in one another, which is "
+                "no second place; choose a path on another disk or mount."
+            )
+    return targets
+
+
+def _overlap(one: str, other: str) -> bool:
+    first, second = (path.rstrip("/") + "/" for path in (one, other))
+    return first.startswith(second) or second.startswith(first)
+
+
+def part_size(size: int, max_parts: int = 1000) -> int:
+    """MiB of each part of an upload, so that some providers' 1,000 parts are enough."""
+    wanted = -(-size // (max_parts * _MEBIBYTE))
+    if wanted > _LARGEST_PART:
+        raise BackupError(f"A file of {size} bytes cannot be uploaded in {max_parts} parts; raise max_parts.")
+    return max(_SMALLEST_PART, wanted)
+
+
+def environment(target: Target, *, obscured: str = "", known_hosts_file: str = "", largest: int = 0) -> dict[str, str]:
+    """rclone's whole configuration: obscured is its form of the password, largest the size of the largest file."""
+    settings = dict(target.settings)
+    if obscured:
+        settings["pass"] = obscured
+    if known_hosts_file:
+        settings["known_hosts_file"] = known_hosts_file
+    if target.type == "s3":
+        part = part_size(largest, target.max_parts)
+        settings["chunk_size"] = f"{part}M"
+        settings["upload_concurrency"] = str(max(1, min(4, _PARTS_IN_MEMORY // part)))
+    return {_ENVIRONMENT + key.upper(): value for key, value in settings.items()}
+
+
+def options(target: Target) -> list[str]:
+    """What every call of rclone is told: bounded retries, no configuration file, one transfer at a time."""
+    limit = [f"--bwlimit={target.bandwidth}"] if target.bandwidth else []
+    return [
+        "--config=",
+        "--contimeout=15s",
+        f"--timeout={target.timeout}s",
+        "--retries=2",
+        "--low-level-retries=3",
+        "--transfers=1",
+        "--checkers=2",
+        "--use-mmap",
+        "--stats=0",
+        *limit,
+    ]
+
+
+def judge_copy(backup_id: str, manifest: Manifest | None, sizes: Mapping[str, int], problem: str = "") -> Backup:
+    """A copy as it lies there: complete is one whose manifest is there, and whose every file has its size."""
+    if MANIFEST not in sizes:
+        return Backup(backup_id, problem="it is not complete: its manifest is missing")
+    if manifest is None:
+        return Backup(backup_id, problem=problem or "its manifest cannot be read")
+    if not manifest.sha256:
+        problem = problem or "its manifest names no dump"
+    for file in manifest.files:
+        if file.name not in sizes:
+            problem = problem or f"{file.name} is missing"
+        elif sizes[file.name] != file.size:
+            problem = problem or f"{file.name} has {sizes[file.name]} bytes instead of {file.size}"
+    return Backup(backup_id, manifest, problem or manifest.damage or manifest.quarantine)
+
+
+def pending(backups: Iterable[Backup], target: Target) -> list[Manifest]:
+    """Verified backups that were taken since the newest copy and are not there yet, oldest first.
+
+    Those of an outage are caught up; older ones are not: rotation may have removed them there with good reason.
+    """
+    found = sorted((backup for backup in backups if backup.verified and backup.manifest), key=lambda backup: backup.id)
+    manifests = [backup.manifest for backup in found if backup.manifest]
+    copied = [manifest.id for manifest in manifests if is_copied(manifest, target)]
+    newest = max(copied, default="")
+    waiting = [manifest for manifest in manifests if manifest.id > newest]
+    return waiting if newest else waiting[-1:]
+
+
+def is_copied(manifest: Manifest, target: Target) -> bool:
+    return any(copy.target == target.name and not copy.problem for copy in manifest.copies)
+
+
+def two_writers(backups: Iterable[Backup]) -> bool:
+    """Whether the copies of two clusters alternate: two servers write here, and each would push out the other's.
+
+    After an upgrade to a new cluster the old one's copies all come before the new one's, which is fine.
+    """
+    ordered = sorted((backup for backup in backups if backup.verified), key=lambda backup: backup.id)
+    clusters = [backup.manifest.system_identifier for backup in ordered if backup.manifest]
+    known = [cluster for cluster in clusters if cluster]
+    changes = [after for before, after in zip(known, known[1:]) if before != after]
+    return len(changes) >= len(set(known)) > 1
