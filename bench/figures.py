@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 #: What issues 2 and 3 ask for, in seconds; for "ratio" site.yml against baseline.sh.
 GOALS = {"ratio": 1.5, "noop": 15.0, "deploy": 4.5, "rollback": 3.0, "warm": 2.0, "crash": 3.0}
+#: The peer that the goals come from was measured with an app of one web process.
+GOALS.update({f"lone {name}": GOALS[name] for name in ("deploy", "rollback", "warm")})
 WATCH = 5
 TITLES = {
     "baseline": "bare host to live app, baseline.sh",
@@ -21,6 +23,10 @@ TITLES = {
     "watched": f"deploy.yml of a new version, watch: {WATCH}",
     "rollback": "rollback.yml to the release before",
     "warm": "rollback.yml while that is warm",
+    "lone deploy": "deploy.yml of an app without a worker, watch: 0",
+    "lone watched": f"deploy.yml of an app without a worker, watch: {WATCH}",
+    "lone rollback": "rollback.yml of an app without a worker",
+    "lone warm": "rollback.yml of an app without a worker while that is warm",
     "crash": "from a crash at start to the end of deploy.yml",
 }
 

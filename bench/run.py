@@ -53,7 +53,7 @@ ADDRESS, REGISTRY, PUSHED_TO = "172.30.6.10", "172.30.6.30:5000", "127.0.0.1:500
 DOMAINS = ("ledger.bench.test", "www.ledger.bench.test")
 HEALTH_SECONDS = 60
 FIRST_VERSION = "1.0.0"
-CHOICES = ("live", "noop", "deploy", "rollback", "warm", "crash", "load")
+CHOICES = ("live", "noop", "deploy", "rollback", "warm", "lone", "crash", "load")
 
 LOAD_DEPLOYS = 24
 
@@ -245,27 +245,30 @@ def nothing_to_do(rounds: int, samples: dict[str, list[Sample]]) -> None:
         samples["noop"].append(told("noop", sample))
 
 
-def deploys(rounds: int, samples: dict[str, list[Sample]], wanted: Iterable[str]) -> None:
+def deploys(rounds: int, samples: dict[str, list[Sample]], wanted: Iterable[str], kind: str = "", **app: Any) -> None:
     """A new version each time, and the ways back; the host ends each round with the version that it had before."""
     versions = [f"1.1.{number}" for number in range(rounds)]
     say("push the versions")
     push_versions(versions)
+    # One unmeasured, so that all of them replace a release of the same app.
+    deploy(FIRST_VERSION, **app)
 
     def measured(name: str, action: Callable[[], str]) -> None:
         sample, output = measure(action, task_seconds)
         if not changed_count(output):
             raise BenchError(f"{name} changed nothing:\n{output[-6000:]}")
-        samples[name].append(told(name, Sample(sample.seconds, sample.tasks, release_steps(), sample.load)))
+        found = Sample(sample.seconds, sample.tasks, release_steps(), sample.load)
+        samples[kind + name].append(told(kind + name, found))
 
     for version in versions:
         if {"deploy", "rollback"} & {*wanted}:
-            measured("deploy", partial(deploy, version))
+            measured("deploy", partial(deploy, version, **app))
             measured("rollback", rollback)
         if "deploy" in wanted:
-            measured("watched", partial(deploy, version, ledger_watch=WATCH))
+            measured("watched", partial(deploy, version, ledger_watch=WATCH, **app))
             rollback()
         if "warm" in wanted:
-            deploy(version, ledger_keep_warm=60)
+            deploy(version, ledger_keep_warm=60, **app)
             measured("warm", rollback)
 
 
@@ -369,6 +372,8 @@ def main() -> int:
             nothing_to_do(options.rounds, samples)
         if {"deploy", "rollback", "warm"} & {*wanted}:
             deploys(options.rounds, samples, wanted)
+        if "lone" in wanted:
+            deploys(options.rounds, samples, ("deploy", "rollback", "warm"), "lone ", ledger_workers=[])
         if "crash" in wanted:
             crashes(options.rounds, samples)
         proof = load() if "load" in wanted else None
