@@ -8,8 +8,9 @@ import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ._pg_config import PATH, Config, Database, from_json, on_calendar, to_json
+from ._pg_config import PATH, Config, Database, from_json, to_json
 from ._pg_repository import BackupError
+from ._pg_schedule import on_calendar
 from ._systemd import HARDENING
 
 LIBRARY = "/usr/local/lib/quayside/quayside_backup"

@@ -122,11 +122,10 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import (
     Config,
     check_seconds,
-    is_clock,
     parse_config,
-    schedule_error,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError
+from ansible_collections.quayside.web.plugins.module_utils._pg_schedule import is_clock, schedule_error
 
 
 def own_sources() -> dict[str, str]:
@@ -222,7 +221,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        config = parse_config(module.params)
+        config = parse_config({key: value for key, value in module.params.items() if key != "spread"})
         spread = check_seconds("spread", module.params["spread"], least=0)
         files = desired_files(config, own_sources(), spread)
         check_calendars(module, config)
