@@ -23,7 +23,8 @@ CONNECT_TIMEOUT = "10"
 APPLICATION_NAME = "quayside-backup"
 #: Seconds between two looks of a watcher.
 _POLL = 0.25
-_READ_EVERYTHING = 1 << 2  # CAP_DAC_READ_SEARCH
+#: Capabilities that let another user read what is root's alone, the smaller one first, and their bits.
+_READING = {"dac_read_search": 1 << 2, "dac_override": 1 << 1}
 _PROBE = (
     "SELECT current_setting('server_version_num') || '|' || current_setting('server_version') || '|' || "
     "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)"
@@ -169,9 +170,10 @@ def _wrapper(user: str | None) -> list[str]:
     options = ["--pdeathsig", "KILL"]
     if user is not None:
         options += [f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--init-groups"]
-        if _capabilities() & _READ_EVERYTHING:
-            # So that pg_restore can read a repository that is root's alone.
-            options += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+        # So that pg_restore can read a repository that is root's alone.
+        held = _capabilities()
+        for name in [name for name, bit in _READING.items() if held & bit][:1]:
+            options += [f"--inh-caps=+{name}", f"--ambient-caps=+{name}"]
     return [setpriv, *options, "--"]
 
 
