@@ -9,11 +9,11 @@ rclone is configured by its environment only: there is no file that could lie ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ._offsite_settings import Fields, local_place, s3_place, sftp_place
-from ._pg_repository import MANIFEST, Backup, BackupError, Manifest
+from ._pg_repository import BackupError
 from ._pg_rotation import Keep, check_minimum, parse_keep
 
 #: rclone's name for the one target that a process works with.
@@ -55,6 +55,15 @@ class Target:
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in anything that we say."""
         return tuple(filter(None, (self.password, self.settings.get("secret_access_key", ""))))
+
+    @property
+    def label(self) -> str:
+        """How messages begin."""
+        return f"Offsite target {self.name} ({self.place})"
+
+    def where(self, name: str, backup_id: str) -> str:
+        """A copy's place for a person."""
+        return f"{self.place.split(' at ')[0]}/{name}/{backup_id}"
 
     def path(self, *parts: str) -> str:
         """A path on the target as rclone wants it."""
@@ -170,48 +179,3 @@ def options(target: Target) -> list[str]:
         "--stats=0",
         *limit,
     ]
-
-
-def judge_copy(backup_id: str, manifest: Manifest | None, sizes: Mapping[str, int], problem: str = "") -> Backup:
-    """A copy as it lies there: complete is one whose manifest is there, and whose every file has its size."""
-    if MANIFEST not in sizes:
-        return Backup(backup_id, problem="it is not complete: its manifest is missing")
-    if manifest is None:
-        return Backup(backup_id, problem=problem or "its manifest cannot be read")
-    if not manifest.sha256:
-        problem = problem or "its manifest names no dump"
-    for file in manifest.files:
-        if file.name not in sizes:
-            problem = problem or f"{file.name} is missing"
-        elif sizes[file.name] != file.size:
-            problem = problem or f"{file.name} has {sizes[file.name]} bytes instead of {file.size}"
-    return Backup(backup_id, manifest, problem or manifest.damage or manifest.quarantine)
-
-
-def pending(backups: Iterable[Backup], target: Target) -> list[Manifest]:
-    """Verified backups that were taken since the newest copy and are not there yet, oldest first.
-
-    Those of an outage are caught up; older ones are not: rotation may have removed them there with good reason.
-    """
-    found = sorted((backup for backup in backups if backup.verified and backup.manifest), key=lambda backup: backup.id)
-    manifests = [backup.manifest for backup in found if backup.manifest]
-    copied = [manifest.id for manifest in manifests if is_copied(manifest, target)]
-    newest = max(copied, default="")
-    waiting = [manifest for manifest in manifests if manifest.id > newest]
-    return waiting if newest else waiting[-1:]
-
-
-def is_copied(manifest: Manifest, target: Target) -> bool:
-    return any(copy.target == target.name and not copy.problem for copy in manifest.copies)
-
-
-def two_writers(backups: Iterable[Backup]) -> bool:
-    """Whether the copies of two clusters alternate: two servers write here, and each would push out the other's.
-
-    After an upgrade to a new cluster the old one's copies all come before the new one's, which is fine.
-    """
-    ordered = sorted((backup for backup in backups if backup.verified), key=lambda backup: backup.id)
-    clusters = [backup.manifest.system_identifier for backup in ordered if backup.manifest]
-    known = [cluster for cluster in clusters if cluster]
-    changes = [after for before, after in zip(known, known[1:]) if before != after]
-    return len(changes) >= len(set(known)) > 1

@@ -160,7 +160,8 @@ def s3_place(fields: Fields) -> Place:
 
 def sftp_place(fields: Fields) -> Place:
     """An SSH server that speaks SFTP; what it says it is has to match a host key that was given."""
-    host = fields.text("host", None, _HOST, "a host name or address is accepted")
+    # ssh-keyscan writes names in small letters, and rclone compares them letter by letter.
+    host = fields.text("host", None, _HOST, "a host name or address is accepted").lower()
     port = fields.number("port", 22, 1, 65535)
     user = fields.text("user", None, _USER, "the user to log in as is accepted")
     path = fields.folder("path")
