@@ -17,7 +17,7 @@ from ._files import flush_directory
 from ._offsite import Target
 from ._offsite_fetch import fetch
 from ._offsite_listing import list_copies, listing, names, read_copy
-from ._offsite_plan import INCOMPLETE, plan_copies, refusal, same_backup, same_origin
+from ._offsite_plan import ABSENT, INCOMPLETE, plan_copies, refusal, same_backup, same_origin
 from ._offsite_rclone import Rclone, connected
 from ._pg_repository import MANIFEST, Backup, BackupError, Copy, Manifest, check_name, format_time
 from ._pg_rotation import Plan
@@ -67,7 +67,7 @@ def _copy(target: Target, folder: Path, manifest: Manifest, log: Log) -> None:
                 return
             log(f"{manifest.name}: the copy of {manifest.id} at {target.name} is damaged ({problem}) and replaced")
         # While it changes it is no backup; a kill from here on leaves files without a manifest.
-        if there.problem != INCOMPLETE:
+        if there.problem not in (ABSENT, INCOMPLETE):
             rclone.remove(*parts, MANIFEST)
         log(f"{manifest.name}: copying {manifest.id} to {target.name} ({manifest.size} bytes)")
         try:

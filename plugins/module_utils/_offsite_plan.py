@@ -13,6 +13,7 @@ from ._offsite import Target
 from ._pg_repository import MANIFEST, Backup, BackupError, Manifest, parse_id
 from ._pg_rotation import Plan, plan
 
+ABSENT = "it is not there"
 INCOMPLETE = "it is not complete: its manifest is missing"
 #: A half that is so much older than the newest whole copy is nobody's upload any more.
 _HALF_LIFE = timedelta(days=2)
@@ -24,6 +25,8 @@ def judge_copy(
     name: str, backup_id: str, manifest: Manifest | None, sizes: Mapping[str, int], problem: str = ""
 ) -> Backup:
     """A copy as it lies there: complete is one whose manifest is there, and whose every file has its size."""
+    if not sizes:
+        return Backup(backup_id, problem=ABSENT)
     if MANIFEST not in sizes:
         return Backup(backup_id, problem=INCOMPLETE)
     if manifest is None:

@@ -145,8 +145,9 @@ def s3_place(fields: Fields) -> Place:
         "force_path_style": "true" if fields.flag("path_style", True) else "false",
         # A role that may only write objects may not list or make buckets; check() says when one is missing.
         "no_check_bucket": "true",
-        # Every copy is read back and hashed: reading it a first time for a sum that nobody asks is lost time.
+        # Every copy is listed, read back and hashed by us: a sum that nobody asks and a look at each are lost time.
         "disable_checksum": "true",
+        "no_head": "true",
         "upload_cutoff": "64M",
     }
     base = f"{bucket}/{prefix}" if prefix else bucket
