@@ -1,0 +1,217 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""Restoring a backup: into a new database, checked, and only then under the name that is wanted. I/O.
+
+The module pg_restore and the host's own quayside-backup both call these functions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ._database_url import DatabaseUrl
+from ._pg_dump_sql import Needs, literal, read_database, read_needs
+from ._pg_facts import Target
+from ._pg_load import load_rows, write_list
+from ._pg_mark import OLD, RESTORE, Mark, expiry, temporary_name
+from ._pg_programs import installed_clients
+from ._pg_repository import BackupError, Manifest, Table, format_time
+from ._pg_restore_check import final_name, find_problems, find_warnings, join, live_name, missing_tablespaces
+from ._pg_restore_plan import Plan, Request, Result, choose_jobs, choose_restore_client, chosen_tables
+from ._pg_scratch import Timer, analyze, create, differences, drop, ending_cleanly, fill, read_sql, sweep_locked
+from ._pg_source import check_readable, check_unchanged, find_backup, plain_dump, private_folder
+from ._pg_store import Log, locked, quiet, utc_now
+from ._pg_swap import Swap, put_in_place
+from ._pg_target import Session, for_programs, inspect, maintenance, take_lock, this_host
+
+
+class Different(BackupError):
+    """The restored database is not the one that was dumped."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A restore that nothing speaks against: where it goes, what it makes, and from what."""
+
+    admin: DatabaseUrl
+    session: Session
+    name: str
+    dump: Path
+    sql: str
+    needs: Needs
+    target: Target
+    plan: Plan
+    request: Request
+    private: Path
+    log: Log
+    timer: Timer
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return chosen_tables(self.plan.manifest, self.request.tables)
+
+    def url(self, database: str) -> DatabaseUrl:
+        return for_programs(self.admin, database, self.target.major)
+
+
+def restore(root: str, name: str, wanted: str | Path, admin: DatabaseUrl, request: Request, log: Log = quiet) -> Result:
+    """Restore a backup of the repository (latest, an id, a time), or the one in a folder that lies elsewhere."""
+    timer = Timer()
+    with locked(root, name, request.wait) as folder, ending_cleanly(), private_folder(folder, "restore") as private:
+        manifest, place = find_backup(root, name, wanted, request)
+        check_readable(manifest, request.identity)
+        with maintenance(admin, avoid=(live_name(request, manifest), final_name(request, manifest))) as session:
+            take_lock(session, name)
+            with timer.step("check"):
+                log(f"{name}: checking backup {manifest.id} and {admin.redacted}")
+                # Once without the dump's own needs: what the server lacks is known before a large file is read.
+                prepare(session, manifest, Needs(), request, RESTORE)
+                check_unchanged(place, manifest)
+                dump = plain_dump(place, manifest, request.identity, private)
+                sql = read_sql(dump, choose_restore_client(installed_clients(), manifest.client_version))
+                needs = read_needs(sql)
+                plan, target = prepare(session, manifest, needs, request, RESTORE)
+            job = Job(admin, session, name, dump, sql, needs, target, plan, request, private, log, timer)
+            for warning in plan.warnings:
+                log(f"{name}: {warning}")
+            return load_into(job) if request.data_only else replace_database(job)
+
+
+def preflight(root: str, name: str, wanted: str | Path, admin: DatabaseUrl, request: Request, log: Log = quiet) -> Plan:
+    """Everything that can be found out without writing; BackupError with all that speaks against the restore."""
+    manifest, place = find_backup(root, name, wanted, request)
+    check_readable(manifest, request.identity)
+    log(f"{name}: checking backup {manifest.id} and {admin.redacted}")
+    with maintenance(admin, avoid=(live_name(request, manifest), final_name(request, manifest))) as session:
+        prepare(session, manifest, Needs(), request, RESTORE)
+        check_unchanged(place, manifest)
+        if manifest.encrypted:
+            plan, _target = prepare(session, manifest, Needs(), request, RESTORE)
+            unknown = "the dump is encrypted: which roles and extensions it needs is only known when it is restored"
+            return replace(plan, warnings=(*plan.warnings, unknown))
+        client = choose_restore_client(installed_clients(), manifest.client_version)
+        needs = read_needs(read_sql(plain_dump(place, manifest, None, place), client))
+        return prepare(session, manifest, needs, request, RESTORE)[0]
+
+
+def prepare(session: Session, manifest: Manifest, needs: Needs, request: Request, kind: str) -> tuple[Plan, Target]:
+    """The plan, or BackupError with everything that speaks against it."""
+    live, final = live_name(request, manifest), final_name(request, manifest)
+    target = inspect(session, live)
+    drill = kind != RESTORE
+    chosen_tables(manifest, request.tables)
+    problems = find_problems(manifest, needs, target, request, drill=drill)
+    if problems:
+        raise BackupError(join(problems))
+    jobs, fewer = choose_jobs(request.jobs, os.cpu_count() or 1, target.free_connections)
+    now = utc_now()
+    replaced = final == live and target.live is not None and not drill and not request.data_only
+    plan = Plan(
+        manifest=manifest,
+        scratch=temporary_name(final, kind, now, target.databases),
+        final=final,
+        old=temporary_name(final, OLD, now, target.databases) if replaced else "",
+        jobs=jobs,
+        client=choose_restore_client(installed_clients(), manifest.client_version),
+        live=target.live,
+        tablespaces=not missing_tablespaces(needs, target),
+        warnings=tuple(filter(None, [*find_warnings(manifest, needs, target, request), fewer])),
+    )
+    return plan, target
+
+
+def replace_database(job: Job) -> Result:
+    """Build beside the live database, and put the new one in its place."""
+    plan, request, log = job.plan, job.request, job.log
+    sweep_locked(job.admin, job.session, job.name, None, log, plan.final)
+    with built(job, RESTORE):
+        sql = read_database(job.sql, plan.scratch)
+        with job.timer.step("analyze"):
+            log(f"{job.name}: ANALYZE")
+            analyze(job.url(plan.scratch), plan.client, plan.jobs)
+        for statement in sql.limits:
+            job.session.do(statement)
+        expires = expiry(utc_now(), request.keep_old_days) if plan.old else ""
+        live = job.target.live if plan.old else None
+        mark = Mark(
+            OLD, job.name, plan.final, this_host(), format_time(utc_now()), expires, live.comment if live else ""
+        )
+        swap = Swap(plan.scratch, plan.final, plan.old, sql.comment, literal(mark.to_text()))
+        with job.timer.step("swap"):
+            refused = put_in_place(job.admin, job.session, swap, live, log)
+    kept = f"; sessions were refused for {refused:.2f} s; {plan.old} is kept until {expires}" if plan.old else ""
+    log(f"{job.name}: {plan.final} is backup {plan.manifest.id}{kept}")
+    return result(job, plan.old, expires)
+
+
+@contextmanager
+def built(job: Job, kind: str) -> Iterator[None]:
+    """The scratch database, filled and counted; gone at the end of the block unless it has got another name by then."""
+    plan, request, timer = job.plan, job.request, job.timer
+    manifest = plan.manifest
+    sql = read_database(job.sql, plan.scratch)
+    url = job.url(plan.scratch)
+    mark = Mark(kind, job.name, plan.final, this_host(), format_time(utc_now()), backup=manifest.id)
+    try:
+        with timer.step("create"):
+            owner = request.owner if request.no_owner else sql.owner
+            create(job.session, sql, mark, plan, owner=owner, grants=not request.no_owner)
+        with timer.step("restore"):
+            log_step(job, f"restoring into {plan.scratch} with {plan.jobs} jobs")
+            fill(job.dump, url, plan.client, job.target.major, plan.jobs, _arguments(job))
+        with timer.step("count"):
+            log_step(job, f"counting {len(job.tables)} tables")
+            wrong = differences(url, job.tables, hashed=any(table.hash for table in job.tables))
+        if wrong:
+            raise Different(f"The restored database is not what backup {manifest.id} holds: {wrong}.")
+        yield
+    finally:
+        with suppress(BackupError):
+            drop(job.session, plan.scratch)
+
+
+def _arguments(job: Job) -> list[str]:
+    """What pg_restore has to be told beside where and from what."""
+    request, arguments = job.request, []
+    if request.no_owner:
+        arguments += ["--no-owner", "--no-acl"]
+        if request.owner:
+            arguments.append(f"--role={request.owner}")
+    if not job.plan.tablespaces:
+        arguments.append("--no-tablespaces")
+    if request.tables:
+        entries = write_list(job.dump, job.plan.client, job.tables, job.needs.owners, False, job.private)
+        arguments.append(f"--use-list={entries}")
+    return arguments
+
+
+def load_into(job: Job) -> Result:
+    """Rows into tables that are there."""
+    plan, request = job.plan, job.request
+    with job.timer.step("load"):
+        log_step(job, f"loading {len(job.tables)} tables into {plan.final}")
+        load_rows(job.dump, plan.client, job.url(plan.final), job.tables, job.needs.owners, request, job.private)
+    job.log(f"{job.name}: {plan.final} has the rows of backup {plan.manifest.id}")
+    return result(job, "", "")
+
+
+def result(job: Job, old: str, expires: str) -> Result:
+    return Result(
+        id=job.plan.manifest.id,
+        database=job.plan.final,
+        tables=len(job.tables),
+        rows=sum(table.rows for table in job.tables),
+        seconds=job.timer.seconds,
+        old_database=old,
+        old_expires=expires,
+        undo=f"quayside-backup undo {job.name}" if old else "",
+        warnings=job.plan.warnings,
+    )
+
+
+def log_step(job: Job, text: str) -> None:
+    job.log(f"{job.name}: {text}")

@@ -1,0 +1,207 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""Databases that exist for a while: making one from a dump, counting what is in it, and dropping it again. I/O."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+from ._database_url import DatabaseUrl
+from ._pg_connect import connect
+from ._pg_dump_sql import DatabaseSql, fit_create, literal, quote
+from ._pg_mark import Mark, expired, nameless
+from ._pg_programs import run, tool
+from ._pg_repository import BackupError, Table
+from ._pg_restore_plan import Plan, compare
+from ._pg_snapshot import count
+from ._pg_store import Log
+from ._pg_target import Session, for_programs, maintenance, take_lock
+
+#: pg_restore of this major sets a parameter that older servers do not have, and goes on.
+_NEWER_PARAMETER, _NEWER_PARAMETER_SINCE = "transaction_timeout", 17
+_END_SESSIONS = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
+_EMPTY = "SELECT count(*) FROM pg_catalog.pg_class WHERE oid >= 16384"
+
+
+@contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """Let a SIGTERM unwind the stack, so that what we made for a while goes away with us."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def read_sql(dump: Path, client: int) -> str:
+    """What a dump would do to a server, without its rows."""
+    command = [
+        tool(client, "pg_restore"),
+        "--create",
+        "--section=pre-data",
+        "--section=post-data",
+        "--file=-",
+        str(dump),
+    ]
+    try:
+        return run([*command, str(dump)])
+    except BackupError as error:
+        raise BackupError(f"The dump cannot be read: {error}.") from None
+
+
+def create(session: Session, sql: DatabaseSql, mark: Mark, plan: Plan, *, owner: str, grants: bool) -> None:
+    """Make an empty database like the dump's, marked as ours."""
+    name = plan.scratch
+    statement = sql.create or f"CREATE DATABASE {quote(name)} TEMPLATE template0"
+    try:
+        session.do(fit_create(statement, session.major, plan.tablespaces))
+    except BackupError as error:
+        hint = "; install its locale on the server and restart that" if "locale" in str(error) else ""
+        raise BackupError(f"The database {name} cannot be created: {error}{hint}.") from None
+    set_comment(session, name, literal(mark.to_text()))
+    try:
+        if owner:
+            session.do(f"ALTER DATABASE {quote(name)} OWNER TO {quote(owner)}")
+        for statement in (*sql.settings, *(sql.grants if grants else ())):
+            session.do(statement)
+    except BackupError as error:
+        raise BackupError(f"The database {name} cannot be made like the dump's: {error}.") from None
+
+
+def set_comment(session: Session, name: str, text: str) -> None:
+    session.do(f"COMMENT ON DATABASE {quote(name)} IS {text}")
+
+
+def drop(session: Session, name: str) -> None:
+    """Drop a database with whoever is in it."""
+    if session.major >= 13:
+        session.do(f"DROP DATABASE IF EXISTS {quote(name)} WITH (FORCE)")
+        return
+    session.rows(
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s", name
+    )
+    session.do(f"DROP DATABASE IF EXISTS {quote(name)}")
+
+
+def conninfo(database: str) -> str:
+    """A connection string of one database, for programs that would take some names for a connection string."""
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
+
+
+def fill(dump: Path, url: DatabaseUrl, client: int, server: int, jobs: int, more: Sequence[str]) -> None:
+    """Run pg_restore to its end; the first error ends it."""
+    command = [tool(client, "pg_restore"), "--no-password", f"--dbname={conninfo(url.database)}", f"--jobs={jobs}"]
+    command += ["--no-subscriptions", *more]
+    try:
+        if client >= _NEWER_PARAMETER_SINCE > server:
+            _fill_older(command, dump, url)
+        else:
+            run([*command, "--exit-on-error", str(dump)], url)
+    except BackupError as error:
+        raise BackupError(f"pg_restore failed: {error}.") from None
+
+
+def _fill_older(command: Sequence[str], dump: Path, url: DatabaseUrl) -> None:
+    """Restore into a server that lacks a parameter which every session of pg_restore sets; any other error counts."""
+    with tempfile.TemporaryFile() as said:
+        try:
+            # The shell only joins its two outputs, and is then replaced by it.
+            run(["/bin/sh", "-c", 'exec "$0" "$@" 2>&1', *command, str(dump)], url, output=said)
+        except BackupError as error:
+            said.seek(0)
+            lines = said.read().decode("utf-8", "replace").splitlines()
+            errors = [line for line in lines if " error: " in line]
+            known = f'unrecognized configuration parameter "{_NEWER_PARAMETER}"'
+            telling = [line for line in errors if known not in line]
+            ended = any(line.startswith("pg_restore: warning: errors ignored on restore: ") for line in lines)
+            if telling or not errors or not ended:
+                raise BackupError(telling[0].partition(" error: ")[2] if telling else str(error)) from None
+
+
+def analyze(url: DatabaseUrl, client: int, jobs: int) -> None:
+    """Give the planner its statistics, without which a restored database is slow for hours."""
+    command = [tool(client, "vacuumdb"), "--no-password", "--analyze-only", "--quiet", f"--jobs={jobs}"]
+    try:
+        run([*command, f"--dbname={conninfo(url.database)}"], url)
+    except BackupError as error:
+        raise BackupError(f"ANALYZE failed: {error}.") from None
+
+
+def differences(url: DatabaseUrl, tables: Sequence[Table], hashed: bool) -> str:
+    """Count every table, and say what is not as it was dumped."""
+    connection = connect(url)
+    try:
+        return compare(tables, count(connection, tables, hashed))
+    finally:
+        connection.close()
+
+
+class Timer:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - started, 3)
+
+    @property
+    def total(self) -> float:
+        return round(sum(self.seconds.values()), 3)
+
+
+def sweep(admin: DatabaseUrl, name: str, now: datetime, log: Log, database: str = "") -> list[str]:
+    """Drop what passed its day and what killed runs left of a name; nothing while a restore of it is at work."""
+    with maintenance(admin) as session:
+        try:
+            take_lock(session, name)
+        except BackupError:
+            return []
+        return sweep_locked(admin, session, name, now, log, database)
+
+
+def sweep_locked(
+    admin: DatabaseUrl, session: Session, name: str, now: datetime | None, log: Log, database: str
+) -> list[str]:
+    """The same for one who has taken the lock; without a time only what killed runs left."""
+    found = session.databases()
+    doomed = expired(found, name, now)
+    if database:
+        doomed += [held for held in nameless(found, database) if _is_empty(admin, held)]
+    for held in doomed:
+        try:
+            drop(session, held)
+        except BackupError as error:
+            raise BackupError(f"The database {held} of an earlier restore cannot be dropped: {error}.") from None
+        log(f"{name}: dropped the database {held}")
+    return doomed
+
+
+def _is_empty(admin: DatabaseUrl, database: str) -> bool:
+    url = for_programs(admin, database)
+    connection = connect(url)
+    try:
+        return bool(Session(url, connection).rows(_EMPTY)[0][0] == 0)
+    finally:
+        connection.close()
