@@ -26,7 +26,15 @@ _HINTS = (
     (r"row-level security", "use a role with BYPASSRLS, or the dump would silently lack rows"),
     (r"permission denied for", "let its role read everything, for instance by GRANT pg_read_all_data"),
     (r"No space left on device", "free some space or choose another root"),
+    (r"shared memory", "raise max_locks_per_transaction on the server"),
+    (r"conflict with recovery", "raise max_standby_streaming_delay on that standby, or dump the primary"),
+    (r"idle.in.transaction timeout", "take idle_in_transaction_session_timeout away from its role"),
+    (
+        r"administrator command|server closed the connection|SSL connection has been closed|EOF detected",
+        "the server or somebody ended its session; run it again",
+    ),
 )
+_REGEX_SPECIAL = frozenset("|*+?()[]{}.^$\\")
 
 
 def check_compression(compression: str) -> str:
@@ -83,6 +91,36 @@ def explain(stderr: str, secret: str = "") -> str:
     return f"{line}; {hint}" if hint else line
 
 
-def count_tables(listing: str) -> int:
-    """Tables with data in pg_restore --list."""
-    return len(re.findall(r"(?m)^[0-9]+; [0-9]+ [0-9]+ TABLE DATA ", listing))
+def quote_table(schema: str, name: str) -> str:
+    """A table's name for SQL and for pg_dump's patterns; without the schema where that is empty."""
+    parts = [part.replace('"', '""') for part in (schema, name) if part]
+    return ".".join(f'"{part}"' for part in parts)
+
+
+def table_pattern(pattern: str) -> tuple[str | None, str]:
+    """The regular expressions for schema and table that pg_dump makes of a pattern; None where it names no schema."""
+    parts = [""]
+    quoted = False
+    position = 0
+    while position < len(pattern):
+        letter = pattern[position]
+        if letter == '"':
+            if quoted and pattern[position + 1 : position + 2] == '"':
+                parts[-1] += '"'
+                position += 1
+            else:
+                quoted = not quoted
+        elif quoted:
+            parts[-1] += f"\\{letter}" if letter in _REGEX_SPECIAL else letter
+        elif letter == ".":
+            parts.append("")
+        else:
+            parts[-1] += {"*": ".*", "?": ".", "$": "\\$"}.get(letter, letter.lower())
+        position += 1
+    if quoted or len(parts) > 2 or not parts[-1]:
+        raise BackupError(
+            f"The table pattern {pattern[:80]!r} is not accepted; write name or schema.name, where * stands for any "
+            "letters and ? for one, and put a name with capitals or dots in double quotes."
+        )
+    expressions = [f"^({part})$" for part in parts]
+    return (expressions[0] if len(parts) == 2 else None), expressions[-1]

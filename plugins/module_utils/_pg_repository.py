@@ -35,7 +35,11 @@ TRASH_PREFIX = ".trash-"
 _ID_FORMAT = "%Y%m%dT%H%M%SZ"
 _TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+#: The name of a table: its schema and its own.
+Key = tuple[str, str]
 
 _Part = TypeVar("_Part", "Table", "Proof", "Copy")
 
@@ -61,6 +65,10 @@ class Table:
     name: str
     rows: int
     hash: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.schema, self.name
 
 
 @dataclass(frozen=True)
@@ -164,7 +172,11 @@ class Backup:
     @property
     def created(self) -> datetime:
         """The clock at the dump; the id's own time may have been pushed forward to keep ids in order."""
-        return parse_time(self.manifest.created_at) if self.manifest else parse_id(self.id)
+        return parse_time(self.created_at)
+
+    @property
+    def created_at(self) -> str:
+        return self.manifest.created_at if self.manifest else format_time(parse_id(self.id))
 
 
 def check_name(name: str) -> str:
@@ -187,11 +199,13 @@ def is_id(text: str) -> bool:
 
 
 def parse_id(text: str) -> datetime:
-    return datetime.strptime(text, _ID_FORMAT).replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text)
 
 
 def parse_time(text: str) -> datetime:
-    return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=timezone.utc)
+    if not _TIME.fullmatch(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
 
 
 def format_time(moment: datetime) -> str:
@@ -258,14 +272,3 @@ def judge(backup_id: str, manifest: Manifest, sizes: dict[str, int]) -> Backup:
         elif sizes[file.name] != file.size:
             problem = problem or f"{file.name} has {sizes[file.name]} bytes instead of {file.size}"
     return Backup(backup_id, manifest, problem)
-
-
-def check_content(tables: int, earlier: Iterable[Backup], allow_empty: bool) -> None:
-    """Refuse a database that has lost all its tables: dumping it every night would push out the good backups."""
-    newest = max((backup for backup in earlier if backup.verified), key=lambda backup: backup.id, default=None)
-    if tables or allow_empty or newest is None or newest.manifest is None or not newest.manifest.tables:
-        return
-    raise BackupError(
-        f"The database {newest.manifest.database} holds no table now, but {len(newest.manifest.tables)} in backup "
-        f"{newest.id}; nothing was kept or removed; look at it, or pass allow_empty if that is right."
-    )

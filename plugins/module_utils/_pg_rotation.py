@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date
+from functools import lru_cache
 
 from ._pg_repository import Backup, BackupError
 
@@ -34,18 +35,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a rotation does; kept and removed together are all backups, newest first."""
+    """What a rotation does; kept and removed together are all backups, newest first. frozen says why nothing goes."""
 
     kept: tuple[Kept, ...]
     removed: tuple[str, ...]
+    frozen: str = ""
 
 
-_PERIODS = {
-    "daily": ("day", "%Y-%m-%d"),
-    "weekly": ("week", "%G-W%V"),
-    "monthly": ("month", "%Y-%m"),
-    "yearly": ("year", "%Y"),
-}
+_PERIODS = {"daily": "day", "weekly": "week", "monthly": "month", "yearly": "year"}
 
 
 def parse_keep(value: Mapping[str, object] | None) -> Keep:
@@ -75,28 +72,53 @@ def plan(backups: Iterable[Backup], keep: Keep, minimum: int) -> Plan:
     reasons: dict[str, list[str]] = {backup.id: [] for backup in ordered}
     for backup in verified[:1]:
         reasons[backup.id].append("newest")
-    for key, (word, pattern) in _PERIODS.items():
-        for backup, period in _newest_of_each(verified, pattern, getattr(keep, key)):
+    for key, word in _PERIODS.items():
+        for backup, period in _newest_of_each(verified, word, getattr(keep, key)):
             reasons[backup.id].append(f"{word} {period}")
     for backup in verified[1:minimum]:
         reasons[backup.id].append(f"one of the last {minimum}")
     for backup in ordered:
         if not backup.verified:
             reasons[backup.id].append(f"not verified: {backup.problem or 'it has no manifest'}")
+    frozen = _frozen(ordered, verified)
+    if frozen:
+        for why in reasons.values():
+            if not why:
+                why.append(frozen)
     return Plan(
         kept=tuple(Kept(backup_id, tuple(why)) for backup_id, why in reasons.items() if why),
         removed=tuple(backup_id for backup_id, why in reasons.items() if not why),
+        frozen=frozen,
     )
 
 
-def _newest_of_each(newest_first: list[Backup], pattern: str, count: int) -> list[tuple[Backup, str]]:
+def _frozen(ordered: list[Backup], verified: list[Backup]) -> str:
+    """Why nothing may go: what has come since the newest verified one may have lost what only the old ones hold."""
+    newest = verified[0].id if verified else ""
+    for backup in ordered:
+        if backup.id > newest and backup.manifest is not None and backup.manifest.quarantine:
+            return f"{backup.id} is in quarantine"
+    return ""
+
+
+def _newest_of_each(newest_first: list[Backup], word: str, count: int) -> list[tuple[Backup, str]]:
     found: dict[str, Backup] = {}
     for backup in newest_first:
         if len(found) >= count:
             break
-        found.setdefault(_period(backup.created, pattern), backup)
+        found.setdefault(_period(backup, word), backup)
     return [(backup, period) for period, backup in found.items()]
 
 
-def _period(moment: datetime, pattern: str) -> str:
-    return moment.strftime(pattern)
+def _period(backup: Backup, word: str) -> str:
+    # From the text, for strftime would take seconds over as many backups as a repository may hold.
+    day = backup.created_at[:10]
+    if word == "week":
+        return _week(day)
+    return {"day": day, "month": day[:7], "year": day[:4]}[word]
+
+
+@lru_cache(maxsize=1 << 16)
+def _week(day: str) -> str:
+    year, week, _weekday = date.fromisoformat(day).isocalendar()
+    return f"{year:04}-W{week:02}"

@@ -1,0 +1,272 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""One snapshot of a database, for pg_dump to dump and for us to count what it must have dumped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ._pg_client import explain, quote_table, table_pattern
+from ._pg_connect import DATABASE_ERROR
+from ._pg_repository import BackupError, Key, Table
+
+#: Tables in one LOCK statement.
+_BATCH = 200
+_TRIES = 3
+#: SQLSTATEs: a table that has just been dropped, a lock that was not given, a lock table that is full.
+_UNDEFINED_TABLE, _LOCK_TIMEOUT, _OUT_OF_MEMORY = "42P01", "55P03", "53200"
+
+_RELATIONS = """
+SELECT c.oid, n.nspname, c.relname, c.relkind::text,
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+    d.objid IS NULL
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_depend d
+    ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY 2, 3
+"""
+#: A name without a schema is looked up in the search path, as pg_dump does.
+_MATCHING = """
+SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relname ~ %(name)s
+    AND CASE WHEN %(schema)s::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname ~ %(schema)s END
+"""
+_PARTITIONS = "SELECT t.relid FROM pg_catalog.unnest(%s::oid[]) AS root, pg_catalog.pg_partition_tree(root) AS t"
+_BY_OID = """
+SELECT n.nspname, c.relname, rn.nspname, r.relname
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_class r ON c.relispartition AND r.oid = pg_catalog.pg_partition_root(c.oid)
+LEFT JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+WHERE c.oid = ANY(%s::oid[]) ORDER BY 1, 2
+"""
+#: An extension may want only some rows of its tables dumped, the others being its own.
+_BY_NAME = """
+SELECT n.nspname, c.relname, c.relkind::text, coalesce(e.condition, '')
+FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[])) AS wanted(schema, name)
+JOIN pg_catalog.pg_namespace n ON n.nspname = wanted.schema
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+LEFT JOIN (
+    SELECT pg_catalog.unnest(extconfig) AS oid, pg_catalog.unnest(extcondition) AS condition
+    FROM pg_catalog.pg_extension
+) e ON e.oid = c.oid
+"""
+_HOLDERS = """
+SELECT n.nspname, c.relname, l.pid, a.usename, coalesce(nullif(a.application_name, ''), 'unnamed')
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.relation = ANY(%s::oid[])
+    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+LIMIT 1
+"""
+#: What a session that waits for a long dump must not be ended by, and what must not hide a row.
+_PATIENT = {
+    "idle_in_transaction_session_timeout": ("0", 0),
+    "idle_session_timeout": ("0", 140000),
+    "transaction_timeout": ("0", 170000),
+    "statement_timeout": ("0", 0),
+    "client_connection_check_interval": ("5s", 140000),
+    "row_security": ("off", 0),
+}
+#: What the text of a row depends on.
+_PINNED = {
+    "search_path": "",
+    "extra_float_digits": "3",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "bytea_output": "hex",
+    "xmlbinary": "base64",
+    "lc_monetary": "C",
+    "lc_numeric": "C",
+}
+#: 64 bits of each row's SHA-256; their sum is the same in whatever order the rows come.
+_ROW_HASH = (
+    "coalesce(sum(('x' || left(encode(sha256(convert_to(({row}.*)::text, 'SQL_ASCII')), 'hex'), 16))"
+    "::bit(64)::bigint), 0)::text"
+)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or what else pg_dump's patterns match. kind is that of pg_class; own means no extension made it."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    readable: bool
+    own: bool
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What patterns choose: the relations, and for pg_dump the partitions that no pattern names by itself."""
+
+    relations: tuple[Relation, ...]
+    also_include: tuple[str, ...] = ()
+    also_exclude: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Relation, ...]:
+        """Those whose rows are dumped."""
+        return tuple(relation for relation in self.relations if relation.kind == "r" and relation.own)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table of the dump; root is the partitioned table that pg_dump may name in its place."""
+
+    key: Key
+    root: Key | None = None
+
+
+def select(connection: Any, include: Sequence[str], exclude: Sequence[str]) -> Selection:
+    """What pg_dump will choose by these patterns, where a partitioned table stands for all its partitions."""
+    relations = [Relation(*row) for row in _rows(connection, _RELATIONS)]
+    included, also_include = _matching(connection, "include", include, relations)
+    excluded, also_exclude = _matching(connection, "exclude", exclude, relations)
+    chosen = [r for r in relations if (not include or r.oid in included) and r.oid not in excluded]
+    return Selection(tuple(chosen), also_include, also_exclude)
+
+
+def _matching(
+    connection: Any, label: str, patterns: Sequence[str], relations: Sequence[Relation]
+) -> tuple[set[int], tuple[str, ...]]:
+    known = {relation.oid: relation for relation in relations}
+    matched: set[int] = set()
+    for pattern in patterns:
+        schema, name = table_pattern(pattern)
+        found = {row[0] for row in _rows(connection, _MATCHING, {"schema": schema, "name": name})} & known.keys()
+        if not found:
+            raise BackupError(
+                f"tables.{label} has the pattern {pattern[:80]!r}, which matches no table; "
+                "correct it, or remove it if its tables are gone."
+            )
+        matched |= found
+    roots = [oid for oid in matched if known[oid].kind == "p"]
+    added = ({row[0] for row in _rows(connection, _PARTITIONS, (roots,))} if roots else set()) - matched
+    names = [quote_table(known[oid].schema, known[oid].name) for oid in sorted(added & known.keys())]
+    return matched | added, tuple(names)
+
+
+@contextmanager
+def exported(
+    connection: Any, choose: Callable[[], Sequence[Relation]] = tuple, lock_timeout: int = 60
+) -> Iterator[str]:
+    """The id of a snapshot, for as long as this lasts. The tables that `choose` names are locked before it is taken.
+
+    Thus no TRUNCATE and no ALTER that rewrites a table can empty it under the snapshot, as it can under pg_dump's own.
+    """
+    settings = {name: value for name, (value, since) in _PATIENT.items() if connection.server_version >= since}
+    _set(connection, {**settings, "lock_timeout": f"{lock_timeout}s"})
+    for tries_left in reversed(range(_TRIES)):
+        relations = [relation for relation in choose() if relation.kind in "rp" and relation.readable]
+        _execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if _lock(connection, relations, tries_left):
+            break
+    try:
+        yield str(_rows(connection, "SELECT pg_catalog.pg_export_snapshot()")[0][0])
+    finally:
+        with suppress(DATABASE_ERROR):
+            connection.cursor().execute("ROLLBACK")
+
+
+def _lock(connection: Any, relations: Sequence[Relation], tries_left: int) -> bool:
+    """Lock tables in the transaction that has begun; False to begin again with those that there are now."""
+    try:
+        with connection.cursor() as cursor:
+            for start in range(0, len(relations), _BATCH):
+                names = ", ".join(f"ONLY {quote_table(r.schema, r.name)}" for r in relations[start : start + _BATCH])
+                cursor.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE")
+    except DATABASE_ERROR as error:
+        state = getattr(error, "pgcode", None)
+        holder = _holder(connection, relations) if state == _LOCK_TIMEOUT else ""
+        if connection.closed == 0:
+            _execute(connection, "ROLLBACK")
+        if state == _UNDEFINED_TABLE and tries_left:
+            return False
+        if state == _OUT_OF_MEMORY:  # pg_dump may still have room for its own locks
+            _execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return True
+        raise BackupError(f"The tables cannot be locked for the dump: {_why(error)}{holder}.") from None
+    return True
+
+
+def _holder(connection: Any, relations: Sequence[Relation]) -> str:
+    _execute(connection, "ROLLBACK")
+    found = _rows(connection, _HOLDERS, ([relation.oid for relation in relations],))
+    return "".join(f" ({s}.{t} is locked by {user}, process {pid}, {name})" for s, t, pid, user, name in found)
+
+
+def sources(connection: Any, oids: Sequence[int]) -> list[Source]:
+    """The tables with these oids."""
+    return [
+        Source((schema, name), None if root is None else (root_schema, root))
+        for schema, name, root_schema, root in _rows(connection, _BY_OID, (list(oids),))
+    ]
+
+
+def check_alive(connection: Any) -> None:
+    """BackupError when the session has ended."""
+    _rows(connection, "SELECT 1")
+
+
+def database_size(connection: Any) -> int:
+    """Bytes of the database with its indexes; 0 where the server does not tell."""
+    with suppress(BackupError):
+        return int(_rows(connection, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0][0])
+    return 0
+
+
+def count(connection: Any, tables: Sequence[Table], hashed: bool) -> tuple[Table, ...]:
+    """The same tables with their rows, and with a hash of all rows in any order where asked for."""
+    _set(connection, _PINNED)
+    wanted = ([table.schema for table in tables], [table.name for table in tables])
+    found = {(schema, name): (kind, rule) for schema, name, kind, rule in _rows(connection, _BY_NAME, wanted)}
+    counted = []
+    for table in tables:
+        if (table.schema, table.name) not in found:
+            raise BackupError(f"The table {table.schema}.{table.name} is not there.")
+        kind, condition = found[table.schema, table.name]
+        # A table's children are tables of their own, but a partitioned table has nothing beside its partitions.
+        origin = ("" if kind == "p" else "ONLY ") + quote_table(table.schema, table.name)
+        columns = "count(*), " + (_ROW_HASH.format(row=quote_table("", table.name)) if hashed else "NULL")
+        query = f"SELECT {columns} FROM {origin} {condition}"  # noqa: S608
+        ((rows, total),) = _rows(connection, query, label=table)
+        counted.append(replace(table, rows=rows, hash=f"{int(total) % 2**64:016x}" if hashed else ""))
+    return tuple(counted)
+
+
+def _set(connection: Any, settings: dict[str, str]) -> None:
+    for name, value in settings.items():
+        _rows(connection, "SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+
+
+def _execute(connection: Any, statement: str) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    except DATABASE_ERROR as error:
+        raise BackupError(f"The session that holds the snapshot failed: {_why(error)}.") from None
+
+
+def _rows(connection: Any, query: str, arguments: Any = None, label: Table | None = None) -> list[tuple[Any, ...]]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query, arguments)
+            return list(cursor.fetchall())
+    except DATABASE_ERROR as error:
+        if label is None:
+            raise BackupError(f"The session that holds the snapshot failed: {_why(error)}.") from None
+        raise BackupError(f"{label.schema}.{label.name} cannot be counted: {_why(error)}.") from None
+
+
+def _why(error: Exception) -> str:
+    return explain(f"error: {str(error).strip() or 'the connection is gone'}")
