@@ -9,8 +9,9 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_client import (
     choose_compression,
     choose_major,
     compress_argument,
-    count_tables,
     explain,
+    quote_table,
+    table_pattern,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError
 
@@ -97,9 +98,30 @@ def test_explain_hides_the_secret() -> None:
     assert explain("psql: error: bad s3ntinel here", "s3ntinel") == "bad *** here"
 
 
-def test_count_tables() -> None:
-    listing = (
-        ";\n; Archive created\n215; 1259 16389 TABLE public t app\n3318; 0 16389 TABLE DATA public t app\n"
-        "3319; 0 16390 TABLE DATA public TABLE DATA x app\n"
-    )
-    assert count_tables(listing) == 2
+@pytest.mark.parametrize(
+    ("pattern", "schema", "name"),
+    [
+        ("log", None, "^(log)$"),
+        ("Public.LOG_*", "^(public)$", "^(log_.*)$"),
+        ("a?c$", None, r"^(a.c\$)$"),
+        ('"We""ird.Ta*ble"', None, r'^(We"ird\.Ta\*ble)$'),
+        ('"S x".t[0-9]', "^(S x)$", "^(t[0-9])$"),
+        ('app."Order"*', "^(app)$", "^(Order.*)$"),
+    ],
+)
+def test_patterns_mean_what_pg_dump_makes_of_them(pattern: str, schema: str | None, name: str) -> None:
+    assert table_pattern(pattern) == (schema, name)
+
+
+@pytest.mark.parametrize("pattern", ["", "public.", "db.public.log", '"log'])
+def test_bad_patterns(pattern: str) -> None:
+    with pytest.raises(BackupError, match="The table pattern"):
+        table_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("schema", "name", "expected"),
+    [("public", "t", '"public"."t"'), ("", "t", '"t"'), ('a"b', "c.d; --", '"a""b"."c.d; --"')],
+)
+def test_names_are_quoted(schema: str, name: str, expected: str) -> None:
+    assert quote_table(schema, name) == expected

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -75,6 +77,35 @@ def test_a_clock_a_year_off_costs_no_good_backup(year: int) -> None:
     odd = backup(START.replace(year=year), backup_id="20271121T030000Z")
     after = [backup(START + timedelta(days=day), backup_id=f"20271121T03000{day}Z") for day in (1, 2, 3)]
     assert plan([odd, *after], Keep(3, 0, 0, 0), 1).removed == (odd.id,)
+
+
+def quarantined(moment: datetime) -> Backup:
+    odd = backup(moment, "in quarantine: it shrank")
+    return replace(odd, manifest=replace(odd.manifest, quarantine="it shrank") if odd.manifest else None)
+
+
+def test_a_newer_quarantine_freezes_everything() -> None:
+    odd = quarantined(START + timedelta(days=1))
+    decided = plan([odd, *nightly(3)], Keep(1, 0, 0, 0), 1)
+    reasons = {kept.id: kept.reasons for kept in decided.kept}
+    assert decided.removed == () and decided.frozen == f"{odd.id} is in quarantine"
+    assert reasons["20261120T030000Z"] == (decided.frozen,)
+    assert reasons[odd.id] == ("not verified: in quarantine: it shrank",)
+
+
+def test_an_older_quarantine_stays_and_freezes_nothing() -> None:
+    odd = quarantined(START - timedelta(days=1))
+    decided = plan([odd, *nightly(1), backup(START - timedelta(days=2))], Keep(1, 0, 0, 0), 1)
+    assert decided.removed == ("20261119T030000Z",) and not decided.frozen
+
+
+def test_many_backups_are_planned_at_once() -> None:
+    hourly = [backup(START - timedelta(hours=hour)) for hour in range(100_000)]
+    started = time.process_time()
+    decided = plan(hourly, Keep(7, 4, 12, 100), 3)
+    assert time.process_time() - started < 1
+    assert len(decided.kept) + len(decided.removed) == 100_000
+    assert {kept.id[:4] for kept in decided.kept} == {str(year) for year in range(2015, 2027)}
 
 
 def test_nothing_of_nothing() -> None:
