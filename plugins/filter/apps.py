@@ -30,6 +30,7 @@ class FilterModule:
             "app_list": _with_filter_error(_apps.normal),
             "app_sites": _with_filter_error(_apps.sites),
             "app_certificates": _with_filter_error(_apps.certificates),
+            "app_passwords": _with_filter_error(_apps.passwords),
             "app_databases": _with_filter_error(_apps.databases),
             "app_archive_ids": _image_archive.ids,
             "app_archive_problems": lambda apps: list(filter(None, map(_image_archive.problem, apps))),

@@ -32,6 +32,11 @@ def flag_path(name: str) -> str:
     return f"{app_directory(name)}/green"
 
 
+def maintenance_path(name: str) -> str:
+    """Return the file whose presence makes nginx answer 503 for the app."""
+    return f"{app_directory(name)}/maintenance"
+
+
 def slot_ports(base: int, replicas: int) -> dict[str, list[int]]:
     """Return the loopback ports of both slots in an app's block of ports."""
     return {

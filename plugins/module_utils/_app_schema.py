@@ -10,6 +10,7 @@ from typing import Any
 
 from ._app_places import MAX_REPLICAS, SLOT_BLOCK
 from ._database_url import DatabaseUrlError, parse
+from ._edge_schema import AUTH, EDGE_KEYS, MAINTENANCE
 from ._rules import Either, Key, ListOf, MapOf, Problem, Record, Rule, boolean, choice, integer, number, text
 
 MIGRATION_TOOLS = ("alembic", "prisma", "django", "sql", "command")
@@ -31,7 +32,7 @@ _IMAGE = Rule(
 _SIZE = text("a size such as 512k, 10m or 1g", r"[1-9][0-9]*[kmg]")
 _COMMAND = ListOf(text("a string, one for each argument"), least=1)
 _ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_HEADER_NAME = r"[A-Za-z][A-Za-z0-9-]*"
+_PASSWORD = text("a password of 8 characters or more, on one line", r"[^\0-\x1f]{8,200}", secret=True)
 
 
 def _env_value(secret: bool) -> Rule:
@@ -120,7 +121,6 @@ APP = Record(
         "replicas": Key(integer(1, MAX_REPLICAS), 1),
         "slot_port": Key(integer(1024, 65535 - SLOT_BLOCK)),
         "domains": Key(ListOf(_DOMAIN, least=1), required=True),
-        "serve_all": Key(boolean(), False),
         "health": Key(
             Record(
                 {
@@ -169,9 +169,16 @@ APP = Record(
         ),
         "workers": Key(ListOf(_WORKER), []),
         "jobs": Key(ListOf(_JOB), []),
-        "websockets": Key(boolean(), False),
-        "body_limit": Key(_SIZE, "1m"),
-        "headers": Key(MapOf(_HEADER_NAME, text("a header value on one line", r"[ -~]+"), "a mapping of headers"), {}),
+        **EDGE_KEYS,
+        "basic_auth": Key(
+            Record(
+                {
+                    "users": Key(MapOf(r"[^:\s\0]{1,64}", _PASSWORD, "a mapping of NAME: password"), required=True),
+                    **AUTH,
+                }
+            )
+        ),
+        "maintenance": Key(MAINTENANCE, {}),
         "resources": Key(
             Record(
                 {

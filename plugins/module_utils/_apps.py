@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ._app_places import FIRST_SLOT_PORT, SLOT_BLOCK, flag_path, slot_ports
+from ._app_places import FIRST_SLOT_PORT, SLOT_BLOCK, flag_path, maintenance_path, slot_ports
 from ._app_schema import APP, MIGRATION_TOOLS
+from ._backup_schema import without_nothing
+from ._edge_checks import sharing, texts, within
+from ._edge_schema import EDGE_KEYS
+from ._edge_sites import owner_of, roots
 from ._rules import Problem, shown
 
 
@@ -56,6 +60,7 @@ def _across_keys(app: object) -> Iterator[Problem]:
         yield from _across_source(app)
         yield from _across_database(app)
         yield from _across_names(app)
+        yield from within(app)
 
 
 def _across_source(app: Mapping[str, Any]) -> Iterator[Problem]:
@@ -85,7 +90,7 @@ def _across_database(app: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _across_names(app: Mapping[str, Any]) -> Iterator[Problem]:
-    for name in _repeated(_texts(app, "domains")):
+    for name in _repeated(texts(app, "domains")):
         yield Problem("domains", f'a list with "{name}" twice', "each domain once")
     for key in ("workers", "jobs"):
         if "web" in _names(app, key):
@@ -96,7 +101,7 @@ def _across_names(app: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _across_apps(apps: list[Any]) -> Iterator[str]:
     """Yield what is wrong between apps: names, domains and slot ports that two of them claim."""
-    owners: dict[str, dict[Any, str]] = {"name": {}, "domains": {}}
+    names: set[str] = set()
     blocks: list[tuple[int, str]] = []
     for position, app in enumerate(apps):
         if not isinstance(app, Mapping):
@@ -104,19 +109,12 @@ def _across_apps(apps: list[Any]) -> Iterator[str]:
         label = _label(app, position)
         name = app.get("name")
         if isinstance(name, str):
-            if name in owners["name"]:
+            if name in names:
                 yield (
                     f'{label}: name is "{name}" in quayside_apps[{position}], and another app has it; '
                     "accepted: each name once."
                 )
-            owners["name"][name] = label
-        for domain in dict.fromkeys(_texts(app, "domains")):
-            if domain in owners["domains"]:
-                yield (
-                    f'{label}: domains has "{domain}", which {owners["domains"][domain]} has too; '
-                    "accepted: each domain in one app."
-                )
-            owners["domains"].setdefault(domain, label)
+            names.add(name)
         base = app.get("slot_port")
         if isinstance(base, int):
             for other, owner in blocks:
@@ -126,6 +124,7 @@ def _across_apps(apps: list[Any]) -> Iterator[str]:
                         f"accepted: ports at least {SLOT_BLOCK} apart."
                     )
             blocks.append((base, label))
+    yield from sharing((_label(app, n), app) for n, app in enumerate(apps) if isinstance(app, Mapping))
 
 
 def _names(app: Mapping[str, Any], key: str) -> list[str]:
@@ -134,54 +133,59 @@ def _names(app: Mapping[str, Any], key: str) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def _texts(app: Mapping[str, Any], key: str) -> list[str]:
-    value = app.get(key)
-    return [item.lower() for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
 def _repeated(items: Iterable[str]) -> list[str]:
     seen: set[str] = set()
     return [item for item in items if item in seen or seen.add(item)]  # type: ignore[func-returns-value]
 
 
+#: What a site takes over from its app as it is.
+_SITE_KEYS = ("name", "domains", *(key for key in EDGE_KEYS if key != "static"))
+
+
 def sites(apps: object, ports: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return `nginx_sites`: one site for each app, proxying to its two slots."""
+    listed = normal(apps)
     result = []
-    for app in normal(apps):
+    for app in listed:
         # Unknown only in a check of a host that has none yet: the diff then shows the first block.
         slots = slot_ports(ports.get(app["name"], FIRST_SLOT_PORT), app["replicas"])
-        result.append(
-            {
-                "name": app["name"],
-                "domains": app["domains"],
-                "serve_all": app["serve_all"],
-                "certificate": f"/etc/letsencrypt/live/{app['name']}/fullchain.pem",
-                "certificate_key": f"/etc/letsencrypt/live/{app['name']}/privkey.pem",
-                "upstreams": {slot: [f"127.0.0.1:{port}" for port in numbers] for slot, numbers in slots.items()},
-                "flag": flag_path(app["name"]),
-                "websockets": app["websockets"],
-                "body_limit": app["body_limit"],
-                "headers": app["headers"],
-            }
-        )
+        folder = f"/etc/letsencrypt/live/{owner_of(app, listed)['name']}"
+        auth = app["basic_auth"]
+        site = {key: app[key] for key in _SITE_KEYS} | {
+            "certificate": f"{folder}/fullchain.pem",
+            "certificate_key": f"{folder}/privkey.pem",
+            "upstreams": {slot: [f"127.0.0.1:{port}" for port in numbers] for slot, numbers in slots.items()},
+            "flag": flag_path(app["name"]),
+            "health_path": app["health"]["path"].partition("?")[0],
+            "maintenance": {"flag": maintenance_path(app["name"]), **app["maintenance"]},
+            "basic_auth": auth and {"realm": auth["realm"], "exempt": auth["exempt"]},
+            "static": roots(app),
+        }
+        result.append({key: value for key, value in site.items() if value is not None})
     return result
 
 
+def passwords(apps: object) -> dict[str, dict[str, str]]:
+    """Return `nginx_passwords`: of each app that asks for one, the passwords by the users' names."""
+    return {app["name"]: app["basic_auth"]["users"] for app in normal(apps) if app["basic_auth"]}
+
+
 def certificates(apps: object) -> list[dict[str, Any]]:
-    """Return `letsencrypt_certificates`: one certificate for each app, with all its names."""
-    return [{"name": app["name"], "domains": app["domains"]} for app in normal(apps)]
+    """Return `letsencrypt_certificates`: one for each app with all its names; apps that share domains share it."""
+    listed = normal(apps)
+    return [{"name": app["name"], "domains": app["domains"]} for app in listed if owner_of(app, listed) is app]
 
 
 def databases(apps: object) -> list[dict[str, Any]]:
     """Return `pg_backup_databases`: the database of each app that has one and wants backups, by its direct URL."""
     return [
-        {"name": app["name"], "url": app["database_url"], **app["backup"]}
+        {"name": app["name"], "url": app["database_url"], **without_nothing(app["backup"])}
         for app in normal(apps)
         if app["database_url"] and app["backup"] is not False
     ]
 
 
-_SECRET_KEYS = ("secrets", "database_url", "database_pooled_url", "registry")
+_SECRET_KEYS = ("secrets", "database_url", "database_pooled_url", "registry", "basic_auth", "backup")
 
 
 def public(app: Mapping[str, Any]) -> dict[str, Any]:

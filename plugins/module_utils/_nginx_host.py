@@ -9,12 +9,12 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ._nginx_tree import MAIN_FILE, TREE, Host, Plan, first_error, parse_versions, shadowed_name
+from ._nginx_tree import MAIN_FILE, TREE, Host, Plan, first_error, named, parse_versions, shadowed_name
 
 Run = Callable[[list[str]], tuple[int, str, str]]
 ERROR_LOG = Path("/var/log/nginx/error.log")
@@ -35,9 +35,10 @@ def read_host(binary: str | None, run: Run) -> Host:
     return Host(nginx=nginx, openssl=openssl, ipv6=Path("/proc/net/if_inet6").exists())
 
 
-def read_tree(root: Path) -> dict[str, str]:
-    """The files of ours that are there now."""
-    paths = [root / MAIN_FILE, *sorted((root / TREE).rglob("*"))]
+def read_tree(root: Path, others: Sequence[str] = ()) -> dict[str, str]:
+    """The files of ours that are there now, and those of others by these patterns."""
+    foreign = [path for pattern in others for path in sorted(root.glob(pattern))]
+    paths = [root / MAIN_FILE, *sorted((root / TREE).rglob("*")), *foreign]
     return {
         path.relative_to(root).as_posix(): path.read_text(encoding="utf-8", errors="surrogateescape")
         for path in paths
@@ -76,6 +77,8 @@ def candidate(root: Path, plan: Plan, folder: str | None = None) -> Iterator[Pat
             target.unlink(missing_ok=True)
             target.write_text(text, encoding="utf-8", errors="surrogateescape")
             target.chmod(0o644)
+        for path in plan.removed:
+            (copy / path).unlink(missing_ok=True)
         yield copy
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -86,7 +89,8 @@ def fault_of(binary: str, copy: Path, root: Path, tree: Mapping[str, str], run: 
     code, out, err = run([binary, "-t", "-c", str(copy / MAIN_FILE)])
     output = (out + err).replace(str(copy), str(root))
     if code:
-        return first_error(output) or output.strip() or f"nginx -t exited with {code}"
+        fault = first_error(output)
+        return named(fault, tree) if fault else output.strip() or f"nginx -t exited with {code}"
     return shadowed_name(output, tree)
 
 

@@ -13,12 +13,16 @@ from pathlib import PurePosixPath
 MAIN_FILE = "nginx.conf"
 TREE = "quayside"
 REVISION_FILE = f"{TREE}/revision.conf"
+#: Where nginx.conf includes the sites of others from.
+UNMANAGED = "conf.d/*.conf"
 
 _GATE = re.compile(r"[ \t]*#@[ \t]+(?P<terms>\S.*?)[ \t]*$")
 _TERM = re.compile(r"(?P<name>nginx|openssl)(?P<op><|>=)(?P<version>\d+(?:\.\d+)*)\Z")
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*\Z")
 _ERROR = re.compile(r"\[(?:emerg|alert)\] (?:\d+#\d+: )?(?P<text>[^\n]+)")
 _CONFLICT = re.compile(r'conflicting server name "(?P<name>[^"]*)" on (?P<address>\S+), ignored')
+
+_PLACE = re.compile(rf"/(?P<path>{TREE}/[A-Za-z0-9._/-]+):(?P<line>\d+)")
 
 Version = tuple[int, ...]
 
@@ -137,6 +141,17 @@ def first_error(output: str) -> str | None:
     """nginx's own line that says what is wrong, without prefix and timestamp."""
     match = _ERROR.search(output)
     return match["text"] if match else None
+
+
+def named(fault: str, tree: Mapping[str, str]) -> str:
+    """A fault with the name of the site, and the line itself, where nginx says in which of our files it is."""
+    place = _PLACE.search(fault)
+    lines = tree.get(place["path"], "").splitlines() if place else []
+    if place is None or not 0 < int(place["line"]) <= len(lines):
+        return fault
+    site = PurePosixPath(place["path"])
+    owner = f'site "{site.stem}": ' if site.parent.name == "sites" else ""
+    return f"{owner}{fault}, where it says: {lines[int(place['line']) - 1].strip()}"
 
 
 def shadowed_name(output: str, tree: Mapping[str, str]) -> str | None:

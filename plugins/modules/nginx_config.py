@@ -34,6 +34,10 @@ options:
     type: list
     elements: str
     required: true
+  purge_unmanaged:
+    description: Remove the sites of others in C(conf.d) too, in the same change.
+    type: bool
+    default: false
   path:
     description: Folder of the nginx configuration.
     type: path
@@ -113,7 +117,7 @@ from ansible_collections.quayside.web.plugins.module_utils._nginx_host import (
     read_tree,
     swapped,
 )
-from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import Plan, diff_of, make_plan
+from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import UNMANAGED, Plan, diff_of, make_plan
 
 
 def apply(module: AnsibleModule, binary: str, plan: Plan) -> None:
@@ -147,8 +151,9 @@ def ensure(module: AnsibleModule) -> dict[str, object]:
     binary = module.get_bin_path("nginx")
     if binary is None and not module.check_mode:
         raise NginxError("nginx is not installed on this host; install the package nginx first")
-    host, live, service = read_host(binary, run), read_tree(root), read_service(name, run)
-    plan = make_plan(live, module.params["files"], module.params["owns"], host)
+    purged = [UNMANAGED] if module.params["purge_unmanaged"] else []
+    host, live, service = read_host(binary, run), read_tree(root, purged), read_service(name, run)
+    plan = make_plan(live, module.params["files"], [*module.params["owns"], *purged], host)
     stale = not service.active or live_revision(module.params["status_port"]) != plan.revision
     if module.check_mode and binary and plan.changes_files:
         rehearse(module, binary, plan)
@@ -173,6 +178,7 @@ def main() -> None:
         argument_spec={
             "files": {"type": "dict", "required": True},
             "owns": {"type": "list", "elements": "str", "required": True},
+            "purge_unmanaged": {"type": "bool", "default": False},
             "path": {"type": "path", "default": "/etc/nginx"},
             "service": {"type": "str", "default": "nginx"},
             "status_port": {"type": "int", "default": 20080},

@@ -14,12 +14,14 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.quayside.web.plugins.module_utils._edge_sites import SITE
 from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import Host, apply_gates, make_plan
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
 BOOKWORM = Host(nginx=(1, 22, 1), openssl=(3, 0, 17), ipv6=True)
 TRIXIE = Host(nginx=(1, 26, 3), openssl=(3, 5, 1), ipv6=True)
 JAMMY = Host(nginx=(1, 18, 0), openssl=(3, 0, 2), ipv6=False)
+OWNED = ["nginx.conf", "quayside/*.conf", "quayside/*.html", "quayside/sites/*.conf", "quayside/pages/*/*.html"]
 HOSTS = pytest.mark.parametrize("host", [BOOKWORM, TRIXIE, JAMMY], ids=["bookworm", "trixie", "jammy"])
 
 Site = dict[str, Any]
@@ -100,7 +102,13 @@ def site_servers(files: dict[str, str], host: Host = TRIXIE, name: str = "shop")
 
 
 def test_no_sites_is_no_site_files(render: Render) -> None:
-    assert sorted(render()) == ["nginx.conf", "quayside/acme.conf", "quayside/default.conf", "quayside/http.conf"]
+    assert sorted(render()) == [
+        "nginx.conf",
+        "quayside/acme.conf",
+        "quayside/default.conf",
+        "quayside/http.conf",
+        "quayside/maintenance.html",
+    ]
 
 
 def test_one_file_per_site(render: Render) -> None:
@@ -111,7 +119,7 @@ def test_one_file_per_site(render: Render) -> None:
 
 @HOSTS
 def test_every_rendered_file_is_accepted_by_the_plan(render: Render, host: Host) -> None:
-    plan = make_plan({}, render(a_site()), ["nginx.conf", "quayside/*.conf", "quayside/sites/*.conf"], host)
+    plan = make_plan({}, render(a_site()), OWNED, host)
     assert all("#@" not in text for text in plan.tree.values())
     assert all(text.count("{") == text.count("}") for path, text in plan.tree.items() if "http.conf" not in path)
 
@@ -324,11 +332,12 @@ def test_the_revision_is_served_on_loopback_only(render: Render) -> None:
     assert re.search(r"location = /revision \{\s+include quayside/revision.conf;", status)
 
 
-def test_specs_and_defaults_of_a_site_agree(variables: dict[str, Any]) -> None:
+def test_specs_and_rules_of_a_site_agree() -> None:
     spec = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     options = spec["main"]["options"]["nginx_sites"]["options"]
     documented = {key: option["default"] for key, option in options.items() if "default" in option}
-    assert documented == variables["__nginx_site_defaults"]
+    assert documented == {key: rule.default for key, rule in SITE.keys.items() if rule.default is not None}
+    assert sorted(options) == sorted(SITE.keys)
     assert spec["base"]["options"] == spec["sites"]["options"] == spec["main"]["options"]
 
 
@@ -344,8 +353,8 @@ def test_specs_and_defaults_of_a_site_agree(variables: dict[str, Any]) -> None:
         ([a_site(domains=["shop.test; return 200"])], "shop.test; return 200"),
         ([a_site(domains=["https://shop.test"])], "https://shop.test"),
         ([a_site(domains=["shop.test\n"])], "shop.test"),
-        ([a_site(), a_site()], "shop, shop"),
-        ([a_site(upstreams={"blue": ["127.0.0.1:21000"]})], "shop: has only one of `flag` and `upstreams.green`"),
+        ([a_site(), a_site()], 'the name "shop" is there twice'),
+        ([a_site(upstreams={"blue": ["127.0.0.1:21000"]})], 'site "shop": flag is given without upstreams.green'),
     ],
 )
 def test_bad_sites_are_refused(fault: Callable[..., str | None], sites: list[Site], words: str | None) -> None:

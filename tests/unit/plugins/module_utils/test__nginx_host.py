@@ -112,7 +112,7 @@ def test_a_fault_names_the_live_path(root: Path, plan: Plan) -> None:
         commands = Commands(**{"-t": (1, "", line)})
         fault = host.fault_of("/usr/sbin/nginx", copy, root, plan.tree, commands)
         assert commands.asked == [["/usr/sbin/nginx", "-t", "-c", f"{copy}/nginx.conf"]]
-    assert fault == f'unknown directive "b2" in {root}/quayside/sites/b.conf:1'
+    assert fault == f'site "b": unknown directive "b2" in {root}/quayside/sites/b.conf:1, where it says: b2'
 
 
 @pytest.mark.parametrize(
