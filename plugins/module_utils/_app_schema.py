@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ._app_places import MAX_REPLICAS, SLOT_BLOCK
+from ._backup_schema import BACKUP
 from ._database_url import DatabaseUrlError, parse
 from ._edge_schema import AUTH, EDGE_KEYS, MAINTENANCE
-from ._rules import Either, Key, ListOf, MapOf, Problem, Record, Rule, boolean, choice, integer, number, text
+from ._rules import Key, ListOf, MapOf, Problem, Record, Rule, boolean, choice, integer, number, text
 
 MIGRATION_TOOLS = ("alembic", "prisma", "django", "sql", "command")
 
@@ -197,27 +198,6 @@ APP = Record(
         "cap_add": Key(ListOf(text("a capability such as NET_BIND_SERVICE", r"[A-Z_]+")), []),
         "drain_timeout": Key(_SECONDS, 30),
         "stop_timeout": Key(_SECONDS, 30),
-        "backup": Key(
-            Either(
-                Record(
-                    {
-                        "schedule": Key(
-                            text("a time of day such as 03:00, in quotes", r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"), "03:00"
-                        ),
-                        "keep": Key(
-                            Record(
-                                {
-                                    "daily": Key(integer(0, 10000), 7),
-                                    "weekly": Key(integer(0, 10000), 4),
-                                    "monthly": Key(integer(0, 10000), 6),
-                                }
-                            ),
-                            {},
-                        ),
-                    }
-                )
-            ),
-            {},
-        ),
+        "backup": Key(BACKUP, {}),
     }
 )
