@@ -13,7 +13,6 @@ from typing import Any
 from ._app_places import FIRST_SLOT_PORT, SLOT_BLOCK, flag_path, maintenance_path, slot_ports
 from ._app_schema import APP, MIGRATION_TOOLS
 from ._backup_schema import without_nothing
-from ._backup_schema import without_nothing
 from ._edge_checks import sharing, texts, within
 from ._edge_schema import EDGE_KEYS
 from ._edge_sites import owner_of, roots
