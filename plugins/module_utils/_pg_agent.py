@@ -8,15 +8,11 @@ import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ._pg_config import PATH, Config, Database, from_json, to_json
+from ._pg_config import PATH, Config, from_json, to_json
 from ._pg_repository import BackupError
-from ._pg_schedule import on_calendar
-from ._systemd import HARDENING
+from ._pg_units import COMMAND, UNITS, services, timers
 
 LIBRARY = "/usr/local/lib/quayside/quayside_backup"
-COMMAND = "/usr/local/bin/quayside-backup"
-UNITS = "/etc/systemd/system"
-SERVICE = "quayside-backup@.service"
 #: Where the program begins; what it imports comes along.
 ENTRY = "_pg_cli.py"
 
@@ -30,42 +26,6 @@ sys.path.insert(0, "{LIBRARY.rpartition("/")[0]}")
 from quayside_backup._pg_cli import main
 
 sys.exit(main())
-"""
-
-_SERVICE_UNIT = (
-    """\
-# Installed by quayside.web.pg_backup_agent.
-[Unit]
-Description=Verified PostgreSQL backup of %i
-Wants=network-online.target
-After=network-online.target postgresql.service docker.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=oneshot
-ExecStart={command} run %i
-UMask=0077
-Nice=10
-IOSchedulingClass=best-effort
-IOSchedulingPriority=7
-ReadWritePaths={root}
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-"""
-    + HARDENING
-)
-
-_TIMER_UNIT = """\
-# Installed by quayside.web.pg_backup_agent.
-[Unit]
-Description=Backup of {name} by calendar
-
-[Timer]
-OnCalendar={calendar}
-Persistent=true
-RandomizedDelaySec={spread}
-
-[Install]
-WantedBy=timers.target
 """
 
 
@@ -86,6 +46,7 @@ class Found:
     files: Mapping[str, tuple[str, int]]
     running_timers: frozenset[str] = frozenset()
     root_mode: int | None = None
+    has_metrics: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,11 +58,12 @@ class Plan:
     start: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
     make_root: bool = False
+    make_metrics: bool = False
     reload: bool = False
 
     @property
     def changed(self) -> bool:
-        return bool(self.write or self.remove or self.start or self.make_root)
+        return bool(self.write or self.remove or self.start or self.make_root or self.make_metrics)
 
 
 def program(read: Callable[[str], str]) -> dict[str, str]:
@@ -122,21 +84,15 @@ def _imported(source: str) -> Iterator[str]:
             yield from [node.module] if node.module else [alias.name for alias in node.names]
 
 
-def timer_name(database: Database) -> str:
-    return f"quayside-backup@{database.name}.timer"
-
-
 def desired_files(config: Config, sources: Mapping[str, str], spread: int) -> list[File]:
     """Every file of the agent, in an order that is safe to stop at: the timers come last."""
     program = {f"{LIBRARY}/{name}": text for name, text in sources.items()}
     files = [File(path, text, 0o644, f"({len(text.splitlines())} lines)\n") for path, text in program.items()]
     files.append(File(COMMAND, _LAUNCHER, 0o755))
     files.append(File(PATH, to_json(config), 0o600, to_json(config, redacted=True)))
-    service = _SERVICE_UNIT.format(command=COMMAND, root=config.root)
-    files.append(File(f"{UNITS}/{SERVICE}", service, 0o644))
+    files += [File(f"{UNITS}/{name}", text, 0o644) for name, text in services(config)]
     for database in config.databases:
-        timer = _TIMER_UNIT.format(name=database.name, calendar=on_calendar(database.schedule), spread=spread)
-        files.append(File(f"{UNITS}/{timer_name(database)}", timer, 0o644))
+        files += [File(f"{UNITS}/{name}", text, 0o644) for name, text in timers(database, spread)]
     return files
 
 
@@ -147,14 +103,15 @@ def plan(config: Config, files: Iterable[File], found: Found) -> Plan:
     write = tuple(file for file in wanted if found.files.get(file.path) != (file.text, file.mode))
     remove = tuple(path for path in sorted(found.files) if path not in paths)
     written = {file.path for file in write}
-    timers = [timer_name(database) for database in config.databases]
+    names = [path.rpartition("/")[2] for path in (file.path for file in wanted) if path.endswith(".timer")]
     return Plan(
         write=write,
         remove=remove,
         # A timer whose calendar changed has to be started again, or it waits for the old one.
-        start=tuple(t for t in timers if t not in found.running_timers or f"{UNITS}/{t}" in written),
+        start=tuple(t for t in names if t not in found.running_timers or f"{UNITS}/{t}" in written),
         stop=tuple(path.rpartition("/")[2] for path in remove if path.endswith(".timer")),
         make_root=found.root_mode != 0o700,
+        make_metrics=bool(config.metrics) and not found.has_metrics,
         reload=any(path.startswith(UNITS) for path in (*written, *remove)),
     )
 

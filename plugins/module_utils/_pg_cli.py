@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from ._pg_backup import Options, rotate, take, verify
+from . import _pg_cli_commands as commands
+from ._pg_cli_output import Progress
 from ._pg_config import PATH, Config, from_json
-from ._pg_repository import Backup, BackupError
-from ._pg_store import list_names, load, utc_now
+from ._pg_repository import BackupError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,36 +23,113 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         config = _read_config(args.config)
-        status: int = args.command(args, config)
+        progress = Progress(config.root, sys.stderr)
+        with progress.watching():
+            return int(args.command(args, config, progress.log))
     except BackupError as error:
-        _log(f"error: {error}")
-        return 1
-    return status
+        _say(f"error: {error}")
+    except KeyboardInterrupt:
+        _say("error: stopped")
+    except BrokenPipeError:
+        # Whoever read the table has seen enough.
+        sys.stderr.close()
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="quayside-backup", description="Verified PostgreSQL backups of this host.")
+    parser = argparse.ArgumentParser(
+        prog="quayside-backup",
+        description="PostgreSQL backups of this host that are verified, and proven by real restores.",
+        epilog="Exit status: 0 all went well, 1 something failed, 2 wrong usage.",
+    )
     parser.add_argument("--config", default=PATH, help=argparse.SUPPRESS)
-    commands = parser.add_subparsers(required=True, metavar="run|list|verify")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_reading, _add_taking, _add_restoring, _add_keeping):
+        add(verbs)
+    return parser
 
-    run = commands.add_parser("run", help="take a verified backup now, then apply the retention")
+
+def _command(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, action: commands.Command, words: str
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+    parser.add_argument("--json", action="store_true", help="print JSON on standard output")
+    parser.set_defaults(command=action)
+    return parser
+
+
+def _add_reading(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    listing = _command(verbs, "list", commands.list_backups, "show the backups there are and whether to trust them")
+    listing.add_argument("name", nargs="?", help="only this database")
+    listing.add_argument("--from", dest="source", metavar="TARGET", help="the copies at this offsite target")
+    _command(verbs, "status", commands.show_status, "one line a database; fails when someone has to look")
+
+
+def _add_taking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = _command(verbs, "run", commands.run, "take a verified backup, copy it, apply the retention")
     which = run.add_mutually_exclusive_group(required=True)
     which.add_argument("name", nargs="?", help="a configured database")
     which.add_argument("--all", action="store_true", help="every configured database, one after another")
-    run.set_defaults(command=_run)
+    run.add_argument("--drill", action="store_true", help="prove it by a restore, also before it is encrypted")
+    run.add_argument("--allow-other-cluster", action="store_true", help="once, after a server was moved or upgraded")
 
-    listing = commands.add_parser("list", help="show the backups there are and whether they can be trusted")
-    listing.add_argument("name", nargs="?", help="only this database")
-    listing.set_defaults(command=_list)
-
-    check = commands.add_parser("verify", help="read backups again: sizes, checksums, full decode")
+    check = _command(verbs, "verify", commands.verify_backups, "read backups again: sizes, checksums, full decode")
     check.add_argument("name", help="a database with backups")
     check.add_argument("id", nargs="?", help="one backup, by default all of them")
-    check.set_defaults(command=_verify)
+    _add_identity(check)
 
-    for command in (run, listing, check):
-        command.add_argument("--json", action="store_true", help="print JSON on standard output")
-    return parser
+    drill = _command(
+        verbs, "drill", commands.drill, "prove a backup: restore it into a scratch database, count all rows"
+    )
+    drill.add_argument("name", help="a configured database")
+    drill.add_argument("id", nargs="?", default="", help="one backup, by default the newest verified one")
+    _add_identity(drill)
+
+    for parser in (run, drill):
+        parser.add_argument("--unit", action="store_true", help=argparse.SUPPRESS)
+    report = _command(verbs, "report", commands.report_failure, "tell of a failure that has not been told")
+    report.add_argument("name")
+
+
+def _add_restoring(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    restore = _command(verbs, "restore", commands.restore, "put a backup in place of the database, or beside it")
+    restore.add_argument("name", help="a database with backups")
+    restore.add_argument("backup", nargs="?", default="latest", help="latest (default), an id, or a time")
+    restore.add_argument("--into", default="", metavar="DATABASE", help="a new database of this name, and no swap")
+    restore.add_argument("--from", dest="source", metavar="TARGET", help="fetch it from this offsite target first")
+    restore.add_argument("--url", metavar="SERVER", help="another server: the URL of a role that may create databases")
+    restore.add_argument("--tables", nargs="+", default=[], metavar="SCHEMA.TABLE", help="only these")
+    restore.add_argument("--data-only", action="store_true", help="rows into tables that exist already")
+    restore.add_argument("--truncate", action="store_true", help="with --data-only, empty these tables first")
+    restore.add_argument("--no-owner", action="store_true", help="everything belongs to the restoring role")
+    restore.add_argument("--force", action="store_true", help="also a backup in quarantine, named by its id")
+    restore.add_argument("--allow-other-cluster", action="store_true", help="also a backup of another server")
+    restore.add_argument("--jobs", type=int, default=0, help="how many tables at a time; as many as fit by default")
+    restore.add_argument("--check", action="store_true", help="say what would be done, and what is in the way")
+    _add_identity(restore)
+
+    undo = _command(verbs, "undo", commands.undo, "put the database back that the last restore replaced")
+    undo.add_argument("name", help="a database that was restored")
+    undo.add_argument("--url", metavar="SERVER", help="another server, as for the restore")
+
+
+def _add_keeping(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    accept = _command(verbs, "accept", commands.accept, "end the quarantine of a backup that someone has looked at")
+    accept.add_argument("name", help="a database with backups")
+    accept.add_argument("id", help="the backup")
+
+    rotate = _command(verbs, "rotate", commands.rotate, "remove the backups that no rule keeps")
+    rotate.add_argument("name", help="a configured database")
+    rotate.add_argument("--check", action="store_true", help="only list what would go, and why each other stays")
+
+    fetch = _command(verbs, "fetch", commands.fetch, "bring a copy back from an offsite target")
+    fetch.add_argument("name", help="a configured database")
+    fetch.add_argument("id", help="the backup")
+    fetch.add_argument("--from", dest="source", metavar="TARGET", required=True, help="where it is")
+
+
+def _add_identity(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--identity", type=Path, metavar="FILE", help="age's private key, for an encrypted backup")
 
 
 def _read_config(path: str) -> Config:
@@ -65,110 +139,10 @@ def _read_config(path: str) -> Config:
         raise BackupError(f"Cannot read {path}: {error.strerror}; run it as root, after the role pg_backup.") from None
 
 
-def _run(args: argparse.Namespace, config: Config) -> int:
-    options = Options(compression=config.compression, lock_wait_timeout=config.lock_wait_timeout)
-    databases = config.databases if args.all else (config.find(args.name),)
-    results: list[dict[str, Any]] = []
-    for database in databases:
-        # One database that fails must not keep the others from their backup.
-        try:
-            manifest = take(config.root, database.name, database.parsed_url, options, _log)
-            decided = rotate(config.root, database.name, database.keep, database.minimum, log=_log)
-        except BackupError as error:
-            _log(f"error: {database.name}: {error}")
-            results.append({"name": database.name, "ok": False, "error": str(error)})
-        else:
-            results.append(
-                {
-                    "name": database.name,
-                    "ok": True,
-                    "id": manifest.id,
-                    "size": manifest.size,
-                    "duration": manifest.duration,
-                    "removed": list(decided.removed),
-                }
-            )
-    if args.json:
-        _print_json(results)
-    return 0 if all(result["ok"] for result in results) else 1
-
-
-def _list(args: argparse.Namespace, config: Config) -> int:
-    names = [args.name] if args.name else list_names(config.root)
-    found = [(name, backup) for name in names for backup in load(config.root, name)]
-    if args.json:
-        _print_json([_describe(name, backup) for name, backup in found])
-        return 0
-    rows = [("NAME", "ID", "AGE", "SIZE", "STATE")]
-    rows += [
-        (
-            name,
-            backup.id,
-            _age(utc_now() - backup.created),
-            _bytes(backup.manifest.size) if backup.manifest else "?",
-            "verified" if backup.verified else f"NOT VERIFIED: {backup.problem}",
-        )
-        for name, backup in found
-    ]
-    _print_table(rows)
-    return 0
-
-
-def _verify(args: argparse.Namespace, config: Config) -> int:
-    ids = [args.id] if args.id else [backup.id for backup in load(config.root, args.name)]
-    results = [verify(config.root, args.name, backup_id, _log) for backup_id in ids]
-    if args.json:
-        _print_json([_describe(args.name, backup) for backup in results])
-    return 0 if results and all(backup.verified for backup in results) else 1
-
-
-def _describe(name: str, backup: Backup) -> dict[str, Any]:
-    manifest = backup.manifest
-    return {
-        "name": name,
-        "id": backup.id,
-        "verified": backup.verified,
-        "problem": backup.problem,
-        "created_at": manifest.created_at if manifest else "",
-        "verified_at": manifest.verified_at if manifest else "",
-        "size": manifest.size if manifest else 0,
-        "sha256": manifest.sha256 if manifest else "",
-        "tables": len(manifest.tables) if manifest else 0,
-        "server_version": manifest.server_version if manifest else "",
-        "notes": list(manifest.notes) if manifest else [],
-    }
-
-
 def _stop(_number: int, _frame: object) -> None:
     raise SystemExit(143)
 
 
-def _log(message: str) -> None:
+def _say(message: str) -> None:
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
-
-
-def _print_json(data: object) -> None:
-    sys.stdout.write(json.dumps(data, indent=2) + "\n")
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n")
-
-
-def _age(age: timedelta) -> str:
-    minutes = int(age.total_seconds()) // 60
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 60 * 48 else f"{minutes // 1440} d"
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -11,65 +11,31 @@ module: pg_backup_agent
 short_description: Let a host back its databases up by itself
 version_added: "0.1.0"
 description:
-  - Installs C(/usr/local/bin/quayside-backup), its settings C(/etc/quayside/backup.json) (mode 0600) and one systemd
-    timer a database, C(quayside-backup@<name>.timer). The program is this collection's own backup code, which needs
-    nothing but Python's standard library, so that nightly backups depend on no controller.
+  - Installs C(/usr/local/bin/quayside-backup), its settings C(/etc/quayside/backup.json) (mode 0600) and two systemd
+    timers a database, C(quayside-backup@NAME.timer) for backups and C(quayside-backup-drill@NAME.timer) for restores
+    for practice. The program is this collection's own backup code, which needs nothing but Python's standard library
+    and psycopg2, so that nightly backups depend on no controller.
   - Timers of databases that are no longer listed are stopped and removed; their backups stay.
   - It's one module and not a list of tasks because each task costs a round trip.
 author:
   - The quayside.web authors (@quayside)
+extends_documentation_fragment:
+  - quayside.web.backup_settings
 attributes:
   check_mode:
     support: full
     description: Works on a host that has neither of these yet.
   diff_mode:
     support: full
-    description: Shows URLs without their passwords.
+    description: Shows URLs without their passwords, alert URLs without their paths, and no key of an offsite target.
 options:
-  databases:
-    description: The databases to back up.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      name:
-        description: Folder of the backups below O(root), and instance of the timer; a-z, 0-9, C(-) and C(_).
-        type: str
-        required: true
-      url:
-        description: The database, as C(postgresql://user:password@host:5432/database).
-        type: str
-        required: true
-      schedule:
-        description: C(HH:MM) in the host's time zone, or any systemd calendar.
-        type: str
-        default: "03:00"
-      keep:
-        description: Retention, as in M(quayside.web.pg_dump_rotate).
-        type: dict
-        default: {}
-      minimum:
-        description: Verified backups that always stay.
-        type: int
-        default: 3
-  root:
-    description: The backup repository; made with mode 0700.
-    type: path
-    default: /var/backups/quayside
-  compression:
-    description: As in M(quayside.web.pg_dump).
-    type: str
-    default: auto
-  lock_wait_timeout:
-    description: Seconds to wait for each table that a migration has locked.
-    type: int
-    default: 60
   spread:
     description: Seconds over which the timers spread their start by chance.
     type: int
     default: 300
 seealso:
-  - module: quayside.web.pg_dump
+  - module: quayside.web.pg_backup_run
+  - module: quayside.web.pg_dump_info
   - module: quayside.web.pg_dump_rotate
 """
 
@@ -80,6 +46,23 @@ EXAMPLES = r"""
       - name: ledger
         url: "{{ ledger_database_url }}"
         schedule: "02:30"
+
+- name: Encrypt it, copy it to a bucket, and tell someone who notices when nothing comes
+  quayside.web.pg_backup_agent:
+    databases:
+      - name: ledger
+        url: "{{ ledger_database_url }}"
+        encrypt:
+          recipients: [age1examplekeyofyourown]
+        offsite:
+          - name: bucket
+            type: s3
+            endpoint: https://s3.example.com
+            bucket: backups
+            access_key: "{{ vault_access_key }}"
+            secret_key: "{{ vault_secret_key }}"
+    alerts:
+      ping: https://hc-ping.com/{{ vault_ping_key }}/{name}
 """
 
 RETURN = r"""
@@ -108,10 +91,10 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _pg_cli as cli
+from ansible_collections.quayside.web.plugins.module_utils._backup_options import SETTINGS
 from ansible_collections.quayside.web.plugins.module_utils._files import write_atomically
 from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
     LIBRARY,
-    UNITS,
     Found,
     Plan,
     desired_files,
@@ -126,6 +109,9 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_config import (
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError
 from ansible_collections.quayside.web.plugins.module_utils._pg_schedule import is_clock, schedule_error
+from ansible_collections.quayside.web.plugins.module_utils._pg_units import UNITS
+
+TIMERS = ("quayside-backup@*.timer", "quayside-backup-drill@*.timer")
 
 
 def own_sources() -> dict[str, str]:
@@ -136,22 +122,20 @@ def own_sources() -> dict[str, str]:
 
 def find(module: AnsibleModule, config: Config, paths: list[str]) -> Found:
     files: dict[str, tuple[str, int]] = {}
-    owned = [*Path(UNITS).glob("quayside-backup@*.timer"), *Path(LIBRARY).glob("*.py")]
+    owned = [path for pattern in TIMERS for path in Path(UNITS).glob(pattern)] + list(Path(LIBRARY).glob("*.py"))
     for path in {*paths, *map(str, owned)}:
         with suppress(FileNotFoundError):
             files[path] = (Path(path).read_text("utf-8", errors="replace"), stat.S_IMODE(Path(path).stat().st_mode))
     root = Path(config.root)
     root_mode = stat.S_IMODE(root.stat().st_mode) if root.is_dir() else None
-    return Found(files, running_timers(module), root_mode)
+    return Found(files, running_timers(module), root_mode, bool(config.metrics) and Path(config.metrics).is_dir())
 
 
 def running_timers(module: AnsibleModule) -> frozenset[str]:
     systemctl = module.get_bin_path("systemctl")
     if systemctl is None:
         return frozenset()
-    _code, output, _error = module.run_command(
-        [systemctl, "show", "quayside-backup@*.timer", "--property=Id,ActiveState,UnitFileState"]
-    )
+    _code, output, _error = module.run_command([systemctl, "show", *TIMERS, "--property=Id,ActiveState,UnitFileState"])
     states = [dict(line.partition("=")[::2] for line in unit.splitlines()) for unit in output.split("\n\n")]
     return frozenset(
         state["Id"]
@@ -166,17 +150,24 @@ def check_calendars(module: AnsibleModule, config: Config) -> None:
     if analyze is None:
         return
     for database in config.databases:
-        if is_clock(database.schedule):
-            continue
-        code, output, _error = module.run_command([analyze, "calendar", "--", database.schedule])
-        if code or "Next elapse: never" in output:
-            raise BackupError(f"Backup of {database.name}: {schedule_error(database.schedule)}")
+        schedules = {"schedule": database.schedule}
+        if database.drill:
+            schedules["drill.schedule"] = database.drill.schedule
+        for key, schedule in schedules.items():
+            if is_clock(schedule):
+                continue
+            code, output, _error = module.run_command([analyze, "calendar", "--", schedule])
+            if code or "Next elapse: never" in output:
+                raise BackupError(f"Backup of {database.name}: {schedule_error(schedule, key)}")
 
 
 def apply(module: AnsibleModule, config: Config, decided: Plan) -> None:
     if decided.make_root:
         Path(config.root).mkdir(mode=0o700, parents=True, exist_ok=True)
         Path(config.root).chmod(0o700)
+    if decided.make_metrics:
+        Path(config.metrics).mkdir(mode=0o755, parents=True)
+        Path(config.metrics).chmod(0o755)
     if decided.stop:
         systemctl(module, "disable", "--now", *decided.stop)
     for path in decided.remove:
@@ -201,21 +192,7 @@ def systemctl(module: AnsibleModule, *arguments: str) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "databases": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "url": {"type": "str", "required": True, "no_log": True},
-                    "schedule": {"type": "str", "default": "03:00"},
-                    "keep": {"type": "dict", "default": {}},
-                    "minimum": {"type": "int", "default": 3},
-                },
-            },
-            "root": {"type": "path", "default": "/var/backups/quayside"},
-            "compression": {"type": "str", "default": "auto"},
-            "lock_wait_timeout": {"type": "int", "default": 60},
+            **SETTINGS,
             "spread": {"type": "int", "default": 300},
         },
         supports_check_mode=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from ansible_collections.quayside.web.plugins.module_utils import _pg_agent
 from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
     COMMAND,
     LIBRARY,
-    UNITS,
     Config,
     Found,
     desired_files,
@@ -21,13 +21,16 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
     show,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import PATH, Database
+from ansible_collections.quayside.web.plugins.module_utils._pg_units import UNITS
 
 SECRET = "s3ntinel"
 TIMER = "quayside-backup@ledger.timer"
+DRILL_TIMER = "quayside-backup-drill@ledger.timer"
+TIMERS = (TIMER, DRILL_TIMER)
 CONFIG = Config("/backups", (Database("ledger", f"postgresql://u:{SECRET}@h/d"),))
 FILES = desired_files(CONFIG, {"_pg_cli.py": "print()\n"}, 300)
 THERE = {file.path: (file.text, file.mode) for file in FILES}
-FINE = Found(THERE, frozenset({TIMER}), 0o700)
+FINE = Found(THERE, frozenset(TIMERS), 0o700)
 
 
 def text(path: str) -> str:
@@ -37,7 +40,7 @@ def text(path: str) -> str:
 def test_a_bare_host_gets_everything() -> None:
     decided = plan(CONFIG, FILES, Found({}))
     assert decided.write == tuple(FILES)
-    assert decided.start == (TIMER,)
+    assert decided.start == TIMERS
     assert decided.make_root and decided.reload and decided.changed and not decided.stop
 
 
@@ -65,7 +68,11 @@ def test_one_difference(path: str, found: tuple[str, int], restarted: bool) -> N
 
 @pytest.mark.parametrize(
     ("found", "start", "make_root"),
-    [(Found(THERE, frozenset(), 0o700), (TIMER,), False), (Found(THERE, frozenset({TIMER}), 0o755), (), True)],
+    [
+        (Found(THERE, frozenset(), 0o700), TIMERS, False),
+        (Found(THERE, frozenset({TIMER}), 0o700), (DRILL_TIMER,), False),
+        (Found(THERE, frozenset(TIMERS), 0o755), (), True),
+    ],
 )
 def test_timer_not_running_or_root_open(found: Found, start: tuple[str, ...], make_root: bool) -> None:
     decided = plan(CONFIG, FILES, found)
@@ -92,12 +99,13 @@ def test_only_the_settings_are_secret() -> None:
     assert THERE[PATH][1] == 0o600 and THERE[COMMAND][1] == 0o755
 
 
-def test_units() -> None:
-    timer, service = text(f"{UNITS}/{TIMER}"), text(f"{UNITS}/quayside-backup@.service")
-    for line in ("OnCalendar=*-*-* 03:00:00", "Persistent=true", "RandomizedDelaySec=300"):
-        assert line in timer.splitlines()
-    for line in ("ReadWritePaths=/backups", "UMask=0077", "ProtectSystem=strict"):
-        assert line in service.splitlines()
+def test_a_metrics_folder_is_made_once() -> None:
+    config = replace(CONFIG, metrics="/var/lib/metrics")
+    files = desired_files(config, {"_pg_cli.py": "print()\n"}, 300)
+    there = {file.path: (file.text, file.mode) for file in files}
+    assert plan(config, files, Found(there, frozenset(TIMERS), 0o700)).make_metrics
+    decided = plan(config, files, Found(there, frozenset(TIMERS), 0o700, has_metrics=True))
+    assert not decided.make_metrics and not decided.changed
 
 
 def test_the_program_is_all_that_its_entry_imports() -> None:
