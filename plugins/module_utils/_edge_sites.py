@@ -43,7 +43,7 @@ SITE = Record(
             required=True,
         ),
         "flag": Key(_FILE),
-        "upstream_idle": Key(number(0.01, 3600, "seconds"), 0.5),
+        "upstream_idle": Key(number(0.01, 3600, "seconds"), 0.25),
         "health_path": Key(text("a path such as /health", r"/[!#-\[\]-~]*")),
         "maintenance": Key(Record({"flag": Key(_FILE, required=True), **MAINTENANCE.keys})),
         "basic_auth": Key(Record(AUTH)),
