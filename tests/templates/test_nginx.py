@@ -229,7 +229,7 @@ def test_a_site_without_slots(render: Render) -> None:
 def test_connections_to_the_app_are_kept_but_never_requests_repeated(render: Render) -> None:
     text = render(a_site())["quayside/sites/shop.conf"]
     assert text.count("keepalive 32;") == 2
-    assert text.count("keepalive_timeout 500ms;") == 2
+    assert text.count("keepalive_timeout 250ms;") == 2
     assert "proxy_set_header Connection '';" in text
     assert re.findall(r"proxy_next_upstream (.*);", text) == ["error timeout"]
 
