@@ -1,78 +1,67 @@
 # Copyright: (c) 2026, The quayside.web authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What ufw should hold, what it holds, and the commands between the two. No I/O."""
+"""What ufw should hold, what it holds, and the steps between the two. No I/O."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
-import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
-SSH_COMMENT = "quayside: ssh"
+from . import _ufw_docker
+from ._ufw_rules import RANKS, Rule
+
 POLICIES = {"deny": "DROP", "reject": "REJECT", "allow": "ACCEPT"}
-ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
-
-_PORT = re.compile(r"^(\d{1,5})(?::(\d{1,5}))?$")
-
-
-class RuleError(ValueError):
-    """A rule that ufw would not take, told in one sentence."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One opening: who may reach which port."""
-
-    port: str
-    proto: str = "tcp"
-    source: str = "any"
-    comment: str = ""
-    action: str = "allow"
-
-    @property
-    def versions(self) -> tuple[int, ...]:
-        """The IP versions that the rule is about."""
-        return (4, 6) if self.source == "any" else (ipaddress.ip_network(self.source).version,)
-
-    def command(self) -> str:
-        """The rule as `ufw show added` prints it (without the leading `ufw`)."""
-        if self.source == "any":
-            text = f"{self.action} {self.port}" + ("" if self.proto == "any" else f"/{self.proto}")
-        else:
-            # ufw prints a whole address without its prefix length.
-            network = ipaddress.ip_network(self.source)
-            source = str(network.network_address) if network.num_addresses == 1 else str(network)
-            text = f"{self.action} from {source} to any port {self.port}"
-            text += "" if self.proto == "any" else f" proto {self.proto}"
-        return text + (f" comment '{self.comment}'" if self.comment else "")
-
-    def argv(self) -> list[str]:
-        """The arguments that make ufw add the rule."""
-        return shlex.split(self.command())
-
-    def live(self, version: int) -> list[str]:
-        """The lines that `iptables -S` shows while the rule is in force."""
-        chain = "ufw-user-input" if version == 4 else "ufw6-user-input"
-        source = "" if self.source == "any" else f" -s {ipaddress.ip_network(self.source)}"
-        match = f"-m multiport --dports {self.port}" if ":" in self.port else "-m {proto} --dport " + self.port
-        protos = ("tcp", "udp") if self.proto == "any" else (self.proto,)
-        return [f"-A {chain}{source} -p {proto} {match.format(proto=proto)} -j ACCEPT" for proto in protos]
+#: The chain of the kernel that a default policy of ufw is about.
+CHAINS = {"incoming": "INPUT", "outgoing": "OUTPUT", "routed": "FORWARD"}
+AFTER = {4: "/etc/ufw/after.rules", 6: "/etc/ufw/after6.rules"}
 
 
 @dataclass(frozen=True)
 class State:
-    """What the host has now; `live` maps an IP version to its `iptables -S` lines."""
+    """What the host has now.
+
+    Attributes:
+        live: by IP version the lines of `iptables -S`.
+        order: by IP version the rules in the order in which they decide, in the words of ufw's own files.
+        after: by IP version the text of after.rules.
+        recorded: the rules that an earlier run declared, as commands.
+    """
 
     installed: bool = False
     enabled: bool = False
     ipv6: bool = True
     boot: bool = True
     policies: Mapping[str, str] | None = None
+    logging: str = "low"
     added: tuple[str, ...] = ()
-    live: Mapping[int, tuple[str, ...]] | None = None
+    live: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    order: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    after: Mapping[int, str] = field(default_factory=dict)
+    recorded: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was declared; without `docker` DOCKER-USER is left alone."""
+
+    rules: tuple[Rule, ...] = ()
+    policies: Mapping[str, str] = field(default_factory=dict)
+    logging: str = "low"
+    docker: bool = True
+    bridges: tuple[str, ...] = ()
+    purge: bool = False
+
+    @property
+    def own(self) -> tuple[Rule, ...]:
+        """The rules that ufw itself holds."""
+        return tuple(rule for rule in self.rules if not rule.docker)
+
+    def chain(self, version: int) -> list[str]:
+        """DOCKER-USER as it should be; without us it lets everything through."""
+        if not self.docker:
+            return [f"-A {_ufw_docker.CHAIN} -j RETURN"]
+        return _ufw_docker.chain_lines(self.rules, version, self.bridges)
 
 
 @dataclass(frozen=True)
@@ -81,7 +70,12 @@ class Plan:
 
     ipv6: bool = False
     rules: tuple[Rule, ...] = ()
+    removed: tuple[str, ...] = ()
+    moved: tuple[Rule, ...] = ()
+    files: Mapping[int, str] = field(default_factory=dict)
+    chains: tuple[int, ...] = ()
     policies: tuple[tuple[str, str], ...] = ()
+    logging: str = ""
     boot: bool = False
     enable: bool = False
     reload: bool = False
@@ -89,142 +83,169 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        return bool(self.ipv6 or self.rules or self.policies or self.boot or self.enable or self.reload)
+        return any(value for name, value in vars(self).items() if name != "undeclared")
 
 
-def parse_rule(data: Mapping[str, Any]) -> Rule:
-    """Check one rule of the user's and put it into ufw's own spelling."""
-    port, proto = str(data["port"]), str(data.get("proto") or "tcp")
-    source, comment = str(data.get("from") or "any"), str(data.get("comment") or "")
-    found = _PORT.match(port)
-    numbers = [int(number) for number in found.groups() if number] if found else []
-    if not numbers or not all(1 <= number <= 65535 for number in numbers) or numbers != sorted(set(numbers)):
-        raise RuleError(f"ufw rule for port '{port}': a port is a number from 1 to 65535 or a range such as 6000:6007.")
-    if proto not in ("tcp", "udp", "any"):
-        raise RuleError(f"ufw rule for port {port}: proto is '{proto}', accepted are tcp, udp and any.")
-    if ":" in port and proto == "any":
-        raise RuleError(f"ufw rule for ports {port}: a range needs proto tcp or udp, found '{proto}'; write two rules.")
-    if source != "any":
-        try:
-            network = ipaddress.ip_network(source)
-        except ValueError as error:
-            raise RuleError(
-                f"ufw rule for port {port}: from is '{source}', accepted are 'any', an address or a network ({error})."
-            ) from error
-        source = "any" if str(network) in ANYWHERE.values() else str(network)
-    if re.search(r"['\"\\\x00-\x1f]", comment):
-        raise RuleError(
-            f"ufw rule for port {port}: its comment holds a quote, backslash or line break; leave them out."
-        )
-    return Rule(port=":".join(map(str, numbers)), proto=proto, source=source, comment=comment)
-
-
-def wanted_rules(rules: Iterable[Mapping[str, Any]], ssh_ports: Iterable[int]) -> tuple[Rule, ...]:
-    """SSH first, so that an interrupted run has it; each rule once."""
-    ssh = [Rule(port=str(port), comment=SSH_COMMENT) for port in sorted(set(ssh_ports))]
-    parsed = [parse_rule(rule) for rule in rules]
-    by_match: dict[tuple[str, str, str], Rule] = {}
-    for rule in (*ssh, *parsed):
-        by_match[(rule.port, rule.proto, rule.source)] = rule
-    return tuple(by_match.values())
-
-
-def make_plan(state: State, rules: tuple[Rule, ...], policies: Mapping[str, str]) -> Plan:
-    """Compare; `ufw show added` is asked for what is stored, iptables for what is in force."""
-    commands = {_without_comment(rule.command()) for rule in rules}
-    missing = tuple(rule for rule in rules if not _stored(rule, state))
-    missing_live = tuple(rule for rule in rules if not _in_force(rule, state)) if state.enabled else ()
+def make_plan(state: State, wanted: Wanted) -> Plan:
+    """Compare; ufw is asked for what is stored, iptables for what is in force."""
+    stored_matches = {match_of(command) for command in state.added}
+    wanted_matches = {match_of(rule.command()) for rule in wanted.own}
+    strangers = [command for command in state.added if match_of(command) not in wanted_matches]
+    ours = [command for command in strangers if wanted.purge or without_comment(command) in state.recorded]
+    # Nothing but its match says that a rule is there, and ufw keeps its place when what it does is changed.
+    turned = _turned(state.added, wanted.own)
+    missing = [rule for rule in wanted.own if not _stored(rule, state) or rule.command() in turned.values()]
+    fresh = [r for r in missing if match_of(r.command()) not in stored_matches or r.command() in turned.values()]
+    lost = [rule for rule in wanted.own if not in_force(rule, state)] if state.enabled else []
     stored = state.policies or {}
-    wrong = tuple((way, policy) for way, policy in policies.items() if stored.get(way) != POLICIES[policy])
+    files = _files(state, wanted)
+    chains = tuple(v for v in state.live if list(_chain(state, v)) != wanted.chain(v) and (wanted.docker or files))
     return Plan(
         ipv6=not state.ipv6,
-        rules=tuple(rule for rule in rules if rule in missing or rule in missing_live),
-        policies=wrong,
+        rules=tuple(rule for rule in wanted.own if rule in missing or rule in lost),
+        removed=tuple(without_comment(command) for command in [*ours, *turned]),
+        moved=_misplaced(state, wanted.own, fresh),
+        files=files,
+        chains=chains if state.installed else (),
+        policies=tuple(item for item in wanted.policies.items() if stored.get(item[0]) != POLICIES[item[1]]),
+        logging=wanted.logging if state.logging != wanted.logging else "",
         boot=not state.boot,
         enable=not state.enabled,
-        reload=state.enabled and bool(missing_live or not state.ipv6 or not policy_in_force(state, policies)),
-        undeclared=tuple(command for command in state.added if _without_comment(command) not in commands),
+        reload=state.enabled and not (set(lost) <= set(missing) and policies_in_force(state, wanted) and state.ipv6),
+        undeclared=tuple(command for command in strangers if command not in ours),
     )
 
 
-def _without_comment(command: str) -> str:
+def without_comment(command: str) -> str:
     return command.split(" comment '", 1)[0]
+
+
+def match_of(command: str) -> str:
+    """What a rule is about, without what it does to it."""
+    return _rest(without_comment(command))
+
+
+def _rest(text: str) -> str:
+    return text.partition(" ")[2]
+
+
+def stored_form(rule: Rule, version: int) -> str:
+    """The rule as the comment in ufw's own user.rules names it."""
+    anywhere = "0.0.0.0/0" if version == 4 else "::/0"
+    ends = [anywhere if text == "any" else _short(text) for text in (rule.destination, rule.source)]
+    way = rule.direction + (f"_{rule.interface}" if rule.interface else "")
+    return f"{rule.action} {rule.proto} {rule.port} {ends[0]} any {ends[1]} {way}"
+
+
+def _short(text: str) -> str:
+    network = ipaddress.ip_network(text)
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+def _turned(added: Sequence[str], rules: Sequence[Rule]) -> dict[str, str]:
+    """Stored rules that are to do the opposite: such a one has to be made anew, at another place."""
+    stored = {match_of(command): command for command in added}
+    found = {}
+    for rule in rules:
+        before = stored.get(match_of(rule.command()))
+        if before and (RANKS.get(before.split(" ", 1)[0], 1) == 0) != (RANKS[rule.action] == 0):
+            found[before] = rule.command()
+    return found
+
+
+def _misplaced(state: State, rules: Sequence[Rule], new: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The rules that would not be where their order puts them once the new ones are in."""
+    moved: set[Rule] = set()
+    for version, stored in state.order.items():
+        for direction in ("in", "out"):
+            mine = [r for r in rules if version in r.versions and r.direction == direction]
+            # Without the action, which ufw changes in place.
+            by_form = {_rest(stored_form(rule, version)): rule for rule in mine if rule not in new}
+            there = [by_form[_rest(form)] for form in stored if _rest(form) in by_form]
+            first = [rule for rule in mine if rule in new and RANKS[rule.action] == 0]
+            last = [rule for rule in mine if rule in new and RANKS[rule.action] > 0]
+            ranks = [RANKS[rule.action] for rule in (*first, *there, *last)]
+            for rank, rule in zip(ranks[len(first) :], there):
+                position = len(first) + there.index(rule)
+                late = rank == 0 and any(ranks[:position])
+                early = rank == 2 and any(other < 2 for other in ranks[position:])
+                moved |= {rule} if late or early else set()
+    return tuple(rule for rule in rules if rule in moved)
 
 
 def _stored(rule: Rule, state: State) -> bool:
     """A rule without a comment of its own is content with any: ufw keeps the old one."""
-    stored = state.added if rule.comment else tuple(map(_without_comment, state.added))
+    stored = state.added if rule.comment else tuple(map(without_comment, state.added))
     return rule.command() in stored
 
 
-def _in_force(rule: Rule, state: State) -> bool:
-    live = state.live or {}
-    return all(line in live[version] for version in rule.versions if version in live for line in rule.live(version))
+def _chain(state: State, version: int) -> list[str]:
+    return [line for line in state.live.get(version, ()) if line.startswith(f"-A {_ufw_docker.CHAIN} ")]
 
 
-def policy_in_force(state: State, policies: Mapping[str, str]) -> bool:
-    """Does the kernel's INPUT chain have the policy that is wanted?"""
-    target = POLICIES[policies["incoming"]]
+def _files(state: State, wanted: Wanted) -> dict[int, str]:
+    files = {}
+    for version, text in state.after.items():
+        if wanted.docker:
+            after = _ufw_docker.with_block(text, wanted.chain(version), AFTER[version])
+        else:
+            after = _ufw_docker.without_block(text)
+        if after != text:
+            files[version] = after
+    return files
+
+
+def in_force(rule: Rule, state: State) -> bool:
+    """Does the kernel have the rule? A refusal's way of refusing stands behind its target."""
+    for version in set(rule.versions) & set(state.live):
+        if not all(any(_same(line, found) for found in state.live[version]) for line in rule.live(version)):
+            return False
+    return True
+
+
+def _same(line: str, found: str) -> bool:
+    return found == line or found.startswith(f"{line} --reject-with ")
+
+
+def policies_in_force(state: State, wanted: Wanted) -> bool:
+    """Do the kernel's chains have the policies that are wanted?"""
     # ufw spells reject as a DROP policy with a REJECT rule at the end of its chain.
-    line = f"-P INPUT {'ACCEPT' if target == 'ACCEPT' else 'DROP'}"
-    return all(line in lines for lines in (state.live or {}).values())
+    lines = [f"-P {CHAINS[way]} {'ACCEPT' if policy == 'allow' else 'DROP'}" for way, policy in wanted.policies.items()]
+    return all(line in found for found in state.live.values() for line in lines)
 
 
-def not_in_force(state: State, rules: tuple[Rule, ...], policies: Mapping[str, str]) -> list[str]:
+def not_in_force(state: State, wanted: Wanted) -> list[str]:
     """What should be in force by now and isn't, for the error message."""
-    wrong = [rule.command() for rule in rules if not _in_force(rule, state)]
-    return wrong if policy_in_force(state, policies) else [f"default {policies['incoming']} incoming", *wrong]
+    wrong = [rule.command() for rule in wanted.own if not in_force(rule, state)]
+    wrong += [
+        f"the chain {_ufw_docker.CHAIN}" for v in state.live if wanted.docker and _chain(state, v) != wanted.chain(v)
+    ]
+    if not policies_in_force(state, wanted):
+        wrong.insert(0, "default " + ", ".join(f"{policy} {way}" for way, policy in wanted.policies.items()))
+    return wrong
 
 
-def describe(state: State, plan: Plan) -> dict[str, str]:
+def describe(state: State, wanted: Wanted, plan: Plan) -> dict[str, str]:
     """The plan as a diff of what an administrator would read."""
-    head = [f"enabled: {state.enabled}".lower()]
-    head += [f"default {way}: {target}" for way, target in sorted((state.policies or {}).items())]
-    changed = {way: POLICIES[policy] for way, policy in plan.policies}
-    after = ["enabled: true"]
-    after += [f"default {way}: {target}" for way, target in sorted({**(state.policies or {}), **changed}.items())]
+    stored = dict(state.policies or {})
+    after = {**stored, **{way: POLICIES[policy] for way, policy in plan.policies}}
     new = [rule.command() for rule in plan.rules if not _stored(rule, state)]
-    replaced = {_without_comment(command) for command in new}
-    kept = [command for command in state.added if _without_comment(command) not in replaced]
+    replaced = {match_of(command) for command in new}
+    kept = [c for c in state.added if match_of(c) not in replaced and without_comment(c) not in plan.removed]
     return {
-        "before": "\n".join([*head, *state.added]) + "\n",
-        "after": "\n".join([*after, *kept, *new]) + "\n",
+        "before": _text(state.enabled, state.logging, stored, state.added, {v: _chain(state, v) for v in plan.chains}),
+        "after": _text(True, wanted.logging, after, [*kept, *new], {v: wanted.chain(v) for v in plan.chains}),
     }
 
 
-def parse_added(text: str) -> tuple[str, ...]:
-    """`ufw show added`: one command a line, each beginning with `ufw `."""
-    return tuple(line[4:].strip() for line in text.splitlines() if line.startswith("ufw "))
-
-
-def parse_shell_file(text: str) -> dict[str, str]:
-    """/etc/default/ufw and /etc/ufw/ufw.conf: NAME=value lines."""
-    pairs = (
-        line.strip().split("=", 1) for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#")
-    )
-    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
-
-
-def stored_policies(defaults: Mapping[str, str]) -> dict[str, str]:
-    """The default policies that /etc/default/ufw holds."""
-    return {
-        "incoming": defaults.get("DEFAULT_INPUT_POLICY", "DROP"),
-        "outgoing": defaults.get("DEFAULT_OUTPUT_POLICY", "ACCEPT"),
-    }
-
-
-def ports_of_sshd_config(text: str) -> set[int]:
-    """`sshd -T`: `port 22` and `listenaddress 0.0.0.0:2222` lines."""
-    return {int(number) for number in re.findall(r"^(?:port |listenaddress \S*:)(\d+)$", text, re.MULTILINE)}
-
-
-def ports_of_listeners(text: str) -> set[int]:
-    """`ss -Hltnp`: the ports on which a process named sshd listens."""
-    lines = (line.split() for line in text.splitlines() if '"sshd"' in line)
-    return {int(fields[3].rsplit(":", 1)[1]) for fields in lines if fields[3].rsplit(":", 1)[-1].isdigit()}
-
-
-def port_of_connection(value: str) -> set[int]:
-    """SSH_CONNECTION: client address, client port, server address, server port."""
-    fields = value.split()
-    return {int(fields[3])} if len(fields) == 4 and fields[3].isdigit() else set()
+def _text(
+    enabled: bool,
+    logging: str,
+    policies: Mapping[str, str],
+    commands: Sequence[str],
+    chains: Mapping[int, Sequence[str]],
+) -> str:
+    lines = [f"enabled: {enabled}".lower(), f"logging: {logging}"]
+    lines += [f"default {way}: {target}" for way, target in sorted(policies.items())]
+    lines += [*commands, *(f"ipv{version} {line}" for version, found in chains.items() for line in found)]
+    return "\n".join(lines) + "\n"

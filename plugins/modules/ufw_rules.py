@@ -5,14 +5,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ufw_rules
-short_description: Bring ufw to a whole set of rules without locking SSH out
+short_description: Bring ufw and the ports that containers publish to a whole set of rules, without locking SSH out
 version_added: "0.1.0"
 description:
-  - Compares all rules, the default policies and what the kernel has in force, and changes only what differs.
+  - Compares all rules, the default policies, the chain C(DOCKER-USER) and what the kernel has in force, and changes
+    only what differs. Rules that an earlier run declared and this one does not are removed.
+  - What refuses comes before what allows, and what limits after it; the order in which rules are declared says nothing.
   - The ports of SSH (this connection's, those of C(sshd -T), those that sshd listens on, and O(ssh_ports)) are
     allowed before anything else.
-  - Before a change a timer of systemd is armed that disables ufw again after O(undo_timeout).
-    Stop RV(undo_unit) over a new connection to keep the change.
+  - Before a change a timer of systemd is armed that puts back what was in force after O(undo_timeout).
+    Call M(quayside.web.undo_confirm) over a new connection to keep the change.
+  - When a step fails, what was in force before is put back at once.
 author: ["The quayside.web authors (@quayside)"]
 attributes:
   check_mode:
@@ -23,43 +26,94 @@ attributes:
     support: full
 options:
   rules:
-    description: The openings that this host offers, besides SSH. Rules that are not listed stay as they are.
+    description: What this host offers, besides SSH, and what it refuses by name.
     type: list
     elements: dict
     default: []
     suboptions:
       port:
-        description: A port, or a range such as V(6000:6007).
-        type: str
-        required: true
+        description: Ports, each a number or a range such as V(6000:6007). Without it the rule is about every port.
+        type: list
+        elements: str
       proto:
-        description: The protocol.
+        description: The protocol. By default V(tcp) where a port is given and V(any) elsewhere.
         type: str
         choices: [tcp, udp, any]
-        default: tcp
       from:
-        description: An address or a network, of IPv4 or IPv6, or V(any).
+        description: Who may connect, each an address or a network, of IPv4 or IPv6, or V(any).
+        type: list
+        elements: str
+        default: [any]
+      to:
+        description: The address of this host that is meant or, with O(rules[].direction=out), of the other end.
         type: str
         default: any
+      interface:
+        description: Only connections on this network interface.
+        type: str
+        default: ""
+      direction:
+        description: Connections to this host or from it.
+        type: str
+        choices: [in, out]
+        default: in
+      action:
+        description: V(limit) allows, and refuses an address that opens six connections within 30 seconds.
+        type: str
+        choices: [allow, deny, reject, limit]
+        default: allow
+      docker:
+        description: The port is one that a container publishes. Without such a rule nobody reaches it from outside.
+        type: bool
+        default: false
       comment:
         description: A note that ufw keeps with the rule.
         type: str
         default: ""
+  purge:
+    description: Remove the rules too that nobody ever declared here, as those set by hand.
+    type: bool
+    default: false
   incoming:
     description: What happens to other incoming connections.
     type: str
     choices: [deny, reject, allow]
     default: deny
   outgoing:
-    description: What happens to outgoing connections.
+    description: What happens to other outgoing connections.
     type: str
     choices: [deny, reject, allow]
     default: allow
+  routed:
+    description: What happens to connections that this host would forward. Those of containers are Docker's matter.
+    type: str
+    choices: [deny, reject, allow]
+    default: deny
+  logging:
+    description: How much ufw logs.
+    type: str
+    choices: ["off", low, medium, high, full]
+    default: low
+  docker:
+    description:
+      - Whether the chain C(DOCKER-USER) is owned, by a section in C(/etc/ufw/after.rules) and C(after6.rules), so that
+        only ports of rules with O(rules[].docker) are reached from outside.
+    type: bool
+    default: true
   ssh_ports:
     description: Ports of SSH to allow besides those found on the host.
     type: list
     elements: int
     default: []
+  ssh_from:
+    description: Who may use SSH. A list without the address that this connection comes from is refused.
+    type: list
+    elements: str
+    default: [any]
+  ssh_limit:
+    description: Allow SSH with V(limit). Ansible itself opens several connections, so let it reuse one.
+    type: bool
+    default: false
   undo_timeout:
     description: After how many seconds an unconfirmed change is undone; never with V(0).
     type: int
@@ -67,16 +121,29 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Allow the web and one network to PostgreSQL
+- name: Allow the web, one network to PostgreSQL, and a port that a container publishes
   quayside.web.ufw_rules:
     rules:
-      - port: 80
-      - {port: 5432, from: 10.0.0.0/8, comment: database}
+      - port: [80, 443]
+      - {port: 5432, from: [10.0.0.0/8, "fd00::/8"], interface: eth1, comment: database}
+      - {port: 8443, docker: true}
+      - {from: 203.0.113.0/24, action: deny}
+  register: firewall
+
+- name: Keep it, now that this task's connection got in
+  quayside.web.undo_confirm:
+    name: ufw
+  when: firewall.undo_unit != ''
 """
 
 RETURN = r"""
 added:
-  description: The rules that were added, in ufw's own words.
+  description: The rules that were added or changed, in ufw's own words.
+  returned: success
+  type: list
+  elements: str
+removed:
+  description: The rules that were removed.
   returned: success
   type: list
   elements: str
@@ -91,159 +158,113 @@ ssh_ports:
   type: list
   elements: int
 undo_unit:
-  description: The timer to stop over a new connection; empty when none is armed.
+  description: The timer that runs until the change is confirmed; empty when none is armed.
   returned: success
   type: str
 """
 
-import os
-import re
-from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.quayside.web.plugins.module_utils import _ufw
+from ansible_collections.quayside.web.plugins.module_utils import _ufw, _ufw_host, _undo
+from ansible_collections.quayside.web.plugins.module_utils._ufw_docker import DockerFirewallError
+from ansible_collections.quayside.web.plugins.module_utils._ufw_rules import RuleError
+from ansible_collections.quayside.web.plugins.module_utils._ufw_wanted import ssh_rules, wanted_rules
 
-UNDO_UNIT = "quayside-ufw-undo"
-DEFAULTS = Path("/etc/default/ufw")
-CONFIG = Path("/etc/ufw/ufw.conf")
-
-
-def output(module: AnsibleModule, *argv: str) -> str:
-    """What a command prints, or nothing where it fails or is missing."""
-    path = module.get_bin_path(argv[0], opt_dirs=["/usr/sbin", "/sbin"])
-    if path is None:
-        return ""
-    code, text, _err = module.run_command([path, *argv[1:]], environ_update={"LC_ALL": "C"})
-    return str(text) if code == 0 else ""
-
-
-def must(module: AnsibleModule, *argv: str) -> None:
-    """Run a command that has to succeed."""
-    code, out, err = module.run_command(list(argv), environ_update={"LC_ALL": "C"})
-    if code != 0:
-        said = " ".join((err or out).split()) or f"exit code {code}"
-        module.fail_json(msg=f"`{' '.join(argv)}` failed: {said}.")
+WAYS = ("incoming", "outgoing", "routed")
+POLICY = {"type": "str", "choices": ["deny", "reject", "allow"]}
+RULE: dict[str, Any] = {
+    "port": {"type": "list", "elements": "str"},
+    "proto": {"type": "str", "choices": ["tcp", "udp", "any"]},
+    "from": {"type": "list", "elements": "str", "default": ["any"]},
+    "to": {"type": "str", "default": "any"},
+    "interface": {"type": "str", "default": ""},
+    "direction": {"type": "str", "choices": ["in", "out"], "default": "in"},
+    "action": {"type": "str", "choices": ["allow", "deny", "reject", "limit"], "default": "allow"},
+    "docker": {"type": "bool", "default": False},
+    "comment": {"type": "str", "default": ""},
+}
 
 
-def connection_ports() -> set[int]:
-    """SSH_CONNECTION of the nearest ancestor that has it: sudo takes it from our own environment."""
-    pid = os.getpid()
-    while pid > 1:
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
-            pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
-        except (OSError, ValueError, IndexError):
-            return set()
-        if found := re.search(r"(?:^|\x00)SSH_CONNECTION=([^\x00]*)", environment):
-            return _ufw.port_of_connection(found.group(1))
-    return set()
-
-
-def find_ssh_ports(module: AnsibleModule) -> set[int]:
-    found = {*module.params["ssh_ports"], *_ufw.ports_of_sshd_config(output(module, "sshd", "-T"))}
-    return found | connection_ports() | _ufw.ports_of_listeners(output(module, "ss", "-Hltnp"))
-
-
-def read_live(module: AnsibleModule) -> dict[int, tuple[str, ...]]:
-    live = {4: tuple(output(module, "iptables", "-S").splitlines())}
-    ipv6 = output(module, "ip6tables", "-S") if Path("/proc/sys/net/ipv6").exists() else ""
-    return {**live, 6: tuple(ipv6.splitlines())} if ipv6 else live
-
-
-def read_state(module: AnsibleModule) -> _ufw.State:
-    if not (module.get_bin_path("ufw", opt_dirs=["/usr/sbin"]) and DEFAULTS.exists() and CONFIG.exists()):
-        return _ufw.State()
-    defaults = _ufw.parse_shell_file(DEFAULTS.read_text(encoding="utf-8"))
-    return _ufw.State(
-        installed=True,
-        enabled=_ufw.parse_shell_file(CONFIG.read_text(encoding="utf-8")).get("ENABLED") == "yes",
-        ipv6=defaults.get("IPV6", "yes").lower() == "yes",
-        boot=output(module, "systemctl", "is-enabled", "ufw.service").strip() == "enabled",
-        policies=_ufw.stored_policies(defaults),
-        added=_ufw.parse_added(output(module, "ufw", "show", "added")),
-        live=read_live(module),
+def read_wanted(params: dict[str, Any], ssh_ports: set[int], client: str) -> _ufw.Wanted:
+    ssh = ssh_rules(ssh_ports, params["ssh_from"], params["ssh_limit"])
+    return _ufw.Wanted(
+        rules=wanted_rules(params["rules"], ssh, client),
+        policies={way: params[way] for way in WAYS},
+        logging=params["logging"],
+        docker=params["docker"],
+        bridges=_ufw_host.read_bridges() if params["docker"] else (),
+        purge=params["purge"],
     )
 
 
-def arm_undo(module: AnsibleModule, seconds: int) -> str:
-    """Have systemd disable the firewall unless somebody comes back in and stops the timer."""
-    module.run_command(["systemctl", "stop", f"{UNDO_UNIT}.timer"])
-    timer = [f"--unit={UNDO_UNIT}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s"]
-    must(module, "systemd-run", "--quiet", *timer, "ufw", "--force", "disable")
-    return f"{UNDO_UNIT}.timer"
+def apply(state: _ufw.State, wanted: _ufw.Wanted, plan: _ufw.Plan, undo_timeout: int, run: Any) -> str:
+    """Make the change; when it fails, at any step, put back what was there."""
+    if not state.installed:
+        raise _ufw_host.UfwError("ufw is not installed on this host; install the package ufw first")
+    _ufw_host.check_files(plan, run)
+    _ufw_host.prepare_undo(state.enabled)
+    unit = _undo.arm("ufw", undo_timeout, run) if undo_timeout > 0 else ""
+    try:
+        _ufw_host.apply_plan(plan, wanted, state.recorded, run)
+        _ufw_host.verify(wanted, run)
+    except BaseException:
+        _undo.undo_now("ufw", run)
+        raise
+    if not unit:
+        _undo.forget("ufw", run)
+    return unit
 
 
-def apply_plan(module: AnsibleModule, plan: _ufw.Plan) -> None:
-    if plan.ipv6:
-        text = DEFAULTS.read_text(encoding="utf-8")
-        DEFAULTS.write_text(re.sub(r"(?m)^IPV6=.*$", "IPV6=yes", text), encoding="utf-8")
-    for rule in plan.rules:
-        must(module, "ufw", *rule.argv())
-    for way, policy in plan.policies:
-        must(module, "ufw", "default", policy, way)
-    if plan.boot:
-        must(module, "systemctl", "enable", "--quiet", "ufw.service")
-    if plan.enable:
-        must(module, "ufw", "--force", "enable")
-    if plan.reload:
-        must(module, "ufw", "reload")
+def ensure(module: AnsibleModule) -> dict[str, Any]:
+    def run(argv: list[str]) -> tuple[int, str, str]:
+        found: tuple[int, str, str] = module.run_command(argv, environ_update={"LC_ALL": "C"})
+        return found
 
-
-def verify(module: AnsibleModule, rules: tuple[_ufw.Rule, ...], policies: dict[str, str]) -> None:
-    """Believe the kernel, not ufw: `enable` leaves chains alone that are loaded already."""
-    state = read_state(module)
-    if _ufw.not_in_force(state, rules, policies):
-        must(module, "ufw", "reload")
-        state = read_state(module)
-    wrong = _ufw.not_in_force(state, rules, policies)
-    if wrong or not state.enabled:
-        what = ", ".join(wrong) or "ENABLED=yes in /etc/ufw/ufw.conf"
-        module.fail_json(
-            msg=f"ufw took the rules but the kernel does not have them in force: {what}; see `iptables -S`."
-        )
+    connection = _ufw_host.read_connection()
+    ssh_ports = {
+        *module.params["ssh_ports"],
+        *_ufw_host.read_ssh_ports(run),
+        *([connection.port] if connection else []),
+    }
+    wanted = read_wanted(module.params, ssh_ports, connection.client if connection else "")
+    state = _ufw_host.read_state(run)
+    plan = _ufw.make_plan(state, wanted)
+    undo_unit = ""
+    if plan.changed and not module.check_mode:
+        undo_unit = apply(state, wanted, plan, module.params["undo_timeout"], run)
+    return {
+        "changed": plan.changed,
+        "added": [rule.command() for rule in plan.rules],
+        "removed": list(plan.removed),
+        "undeclared": list(plan.undeclared),
+        "ssh_ports": sorted(ssh_ports),
+        "undo_unit": undo_unit,
+        "diff": _ufw.describe(state, wanted, plan) if plan.changed else {},
+    }
 
 
 def main() -> None:
-    rule = {
-        "port": {"type": "str", "required": True},
-        "proto": {"type": "str", "choices": ["tcp", "udp", "any"], "default": "tcp"},
-        "from": {"type": "str", "default": "any"},
-        "comment": {"type": "str", "default": ""},
-    }
     module = AnsibleModule(
         argument_spec={
-            "rules": {"type": "list", "elements": "dict", "default": [], "options": rule},
-            "incoming": {"type": "str", "choices": ["deny", "reject", "allow"], "default": "deny"},
-            "outgoing": {"type": "str", "choices": ["deny", "reject", "allow"], "default": "allow"},
+            "rules": {"type": "list", "elements": "dict", "default": [], "options": RULE},
+            "purge": {"type": "bool", "default": False},
+            "incoming": {**POLICY, "default": "deny"},
+            "outgoing": {**POLICY, "default": "allow"},
+            "routed": {**POLICY, "default": "deny"},
+            "logging": {"type": "str", "choices": ["off", "low", "medium", "high", "full"], "default": "low"},
+            "docker": {"type": "bool", "default": True},
             "ssh_ports": {"type": "list", "elements": "int", "default": []},
+            "ssh_from": {"type": "list", "elements": "str", "default": ["any"]},
+            "ssh_limit": {"type": "bool", "default": False},
             "undo_timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
-    policies = {way: module.params[way] for way in ("incoming", "outgoing")}
-    ssh_ports = find_ssh_ports(module)
     try:
-        rules = _ufw.wanted_rules(module.params["rules"], ssh_ports)
-    except _ufw.RuleError as error:
-        module.fail_json(msg=str(error))
-    state = read_state(module)
-    plan = _ufw.make_plan(state, rules, policies)
-    undo_unit = ""
-    if plan.changed and not module.check_mode:
-        if not state.installed:
-            module.fail_json(msg="ufw is not installed on this host; install the package ufw first.")
-        if module.params["undo_timeout"] > 0:
-            undo_unit = arm_undo(module, module.params["undo_timeout"])
-        apply_plan(module, plan)
-        verify(module, rules, policies)
-    module.exit_json(
-        changed=plan.changed,
-        added=[rule.command() for rule in plan.rules],
-        undeclared=list(plan.undeclared),
-        ssh_ports=sorted(ssh_ports),
-        undo_unit=undo_unit,
-        diff=_ufw.describe(state, plan) if plan.changed else {},
-    )
+        module.exit_json(**ensure(module))
+    except (RuleError, DockerFirewallError, _ufw_host.UfwError, OSError) as error:
+        module.fail_json(msg=f"{str(error).rstrip('.')}.")
 
 
 if __name__ == "__main__":

@@ -2,197 +2,195 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.quayside.web.plugins.module_utils import _ufw_docker
 from ansible_collections.quayside.web.plugins.module_utils._ufw import (
-    Rule,
-    RuleError,
+    Plan,
     State,
+    Wanted,
     describe,
     make_plan,
     not_in_force,
-    parse_added,
-    parse_rule,
-    parse_shell_file,
-    port_of_connection,
-    ports_of_listeners,
-    ports_of_sshd_config,
-    stored_policies,
-    wanted_rules,
+    stored_form,
 )
+from ansible_collections.quayside.web.plugins.module_utils._ufw_rules import Rule
 
-POLICIES = {"incoming": "deny", "outgoing": "allow"}
-STORED = {"incoming": "DROP", "outgoing": "ACCEPT"}
+POLICIES = {"incoming": "deny", "outgoing": "allow", "routed": "deny"}
+STORED = {"incoming": "DROP", "outgoing": "ACCEPT", "routed": "DROP"}
+KERNEL = ("-P INPUT DROP", "-P FORWARD DROP", "-P OUTPUT ACCEPT")
 SSH = Rule(port="22", comment="quayside: ssh")
 WEB = Rule(port="80", comment="HTTP")
+BAD = Rule("any", "any", source="203.0.113.0/24", action="deny")
+CROWD = Rule("8080", action="limit")
+HAND = "allow 9999/tcp comment 'by hand'"
 
 
-def live_of(*rules: Rule) -> dict[int, tuple[str, ...]]:
+def wanted_of(*rules: Rule, **options: Any) -> Wanted:
+    return Wanted(rules=rules, policies=POLICIES, **options)
+
+
+def live_of(*rules: Rule, wanted: Wanted) -> dict[int, tuple[str, ...]]:
     return {
-        version: ("-P INPUT DROP", *(line for rule in rules if version in rule.versions for line in rule.live(version)))
+        version: (
+            *KERNEL,
+            *(line for rule in rules if version in rule.versions for line in rule.live(version)),
+            *wanted.chain(version),
+        )
         for version in (4, 6)
     }
 
 
-def converged(*rules: Rule) -> State:
+def converged(*rules: Rule, wanted: Wanted | None = None) -> State:
+    """A host on which these rules, in this order, have been applied."""
+    wanted = wanted or wanted_of(*rules)
     return State(
-        installed=True, enabled=True, policies=STORED, added=tuple(r.command() for r in rules), live=live_of(*rules)
+        installed=True,
+        enabled=True,
+        policies=STORED,
+        added=tuple(rule.command() for rule in rules),
+        live=live_of(*rules, wanted=wanted),
+        order={v: tuple(stored_form(rule, v) for rule in rules if v in rule.versions) for v in (4, 6)},
+        after={version: _ufw_docker.with_block("COMMIT\n", wanted.chain(version), "") for version in (4, 6)},
     )
 
 
-@pytest.mark.parametrize(
-    ("data", "command", "live4"),
-    [
-        ({"port": 80}, "allow 80/tcp", ["-A ufw-user-input -p tcp -m tcp --dport 80 -j ACCEPT"]),
-        (
-            {"port": "53", "proto": "any"},
-            "allow 53",
-            [
-                "-A ufw-user-input -p tcp -m tcp --dport 53 -j ACCEPT",
-                "-A ufw-user-input -p udp -m udp --dport 53 -j ACCEPT",
-            ],
-        ),
-        (
-            {"port": "6000:6007", "proto": "udp", "comment": "media"},
-            "allow 6000:6007/udp comment 'media'",
-            ["-A ufw-user-input -p udp -m multiport --dports 6000:6007 -j ACCEPT"],
-        ),
-        (
-            {"port": "5432", "from": "10.0.0.0/8"},
-            "allow from 10.0.0.0/8 to any port 5432 proto tcp",
-            ["-A ufw-user-input -s 10.0.0.0/8 -p tcp -m tcp --dport 5432 -j ACCEPT"],
-        ),
-        (
-            {"port": "5432", "from": "192.0.2.7"},
-            "allow from 192.0.2.7 to any port 5432 proto tcp",
-            ["-A ufw-user-input -s 192.0.2.7/32 -p tcp -m tcp --dport 5432 -j ACCEPT"],
-        ),
-        ({"port": "80", "from": "0.0.0.0/0"}, "allow 80/tcp", ["-A ufw-user-input -p tcp -m tcp --dport 80 -j ACCEPT"]),
-    ],
-)
-def test_a_rule_in_the_words_of_ufw_and_of_iptables(data: dict[str, Any], command: str, live4: list[str]) -> None:
-    rule = parse_rule(data)
-    assert rule.command() == command
-    assert rule.live(4) == live4
-
-
-def test_a_rule_for_an_ipv6_network_is_about_ipv6_only() -> None:
-    rule = parse_rule({"port": 443, "from": "2001:DB8::/32"})
-    assert rule.versions == (6,)
-    assert rule.live(6) == ["-A ufw6-user-input -s 2001:db8::/32 -p tcp -m tcp --dport 443 -j ACCEPT"]
-
-
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [
-        ({"port": 0}, "from 1 to 65535"),
-        ({"port": 65536}, "from 1 to 65535"),
-        ({"port": "http"}, "port 'http'"),
-        ({"port": "70:60", "proto": "tcp"}, "range"),
-        ({"port": "60:70", "proto": "any"}, "write two rules"),
-        ({"port": 80, "proto": "icmp"}, "proto is 'icmp'"),
-        ({"port": 80, "from": "10.0.0.1/8"}, "has host bits set"),
-        ({"port": 80, "from": "example.com"}, "from is 'example.com'"),
-        ({"port": 80, "comment": "it's"}, "quote"),
-        ({"port": 80, "comment": "a\nb"}, "line break"),
-    ],
-)
-def test_a_bad_rule_is_refused_in_one_sentence(data: dict[str, Any], told: str) -> None:
-    with pytest.raises(RuleError, match="ufw rule for port") as error:
-        parse_rule(data)
-    assert told in str(error.value)
-
-
-def test_ssh_comes_first_and_each_rule_once() -> None:
-    rules = wanted_rules([{"port": 80, "comment": "HTTP"}, {"port": 22, "comment": "mine"}, {"port": 80}], {2222, 22})
-    assert [rule.command() for rule in rules] == [
-        "allow 22/tcp comment 'mine'",
-        "allow 2222/tcp comment 'quayside: ssh'",
-        "allow 80/tcp",
-    ]
+def steps(plan: Plan) -> dict[str, Any]:
+    return {name: value for name, value in vars(plan).items() if value}
 
 
 def test_a_bare_host_gets_everything() -> None:
-    plan = make_plan(State(), (SSH, WEB), POLICIES)
+    plan = make_plan(State(), wanted_of(SSH, WEB))
     assert plan.changed
     assert plan.rules == (SSH, WEB)
     assert plan.enable
     assert not plan.reload
 
 
+GOOD = converged(SSH, WEB)
+
+
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (converged(SSH, WEB), {}),
-        (converged(SSH), {"rules": (WEB,), "reload": True}),
-        (State(**{**vars(converged(SSH, WEB)), "enabled": False}), {"enable": True}),
-        (State(**{**vars(converged(SSH, WEB)), "boot": False}), {"boot": True}),
-        (State(**{**vars(converged(SSH, WEB)), "ipv6": False}), {"ipv6": True, "reload": True}),
-        (
-            State(**{**vars(converged(SSH, WEB)), "policies": {"incoming": "ACCEPT", "outgoing": "ACCEPT"}}),
-            {"policies": (("incoming", "deny"),)},
+        pytest.param(GOOD, {}, id="nothing"),
+        pytest.param(converged(SSH), {"rules": (WEB,)}, id="a-new-rule"),
+        pytest.param(replace(GOOD, enabled=False), {"enable": True}, id="disabled"),
+        pytest.param(replace(GOOD, boot=False), {"boot": True}, id="not-at-boot"),
+        pytest.param(replace(GOOD, logging="off"), {"logging": "low"}, id="logging"),
+        pytest.param(replace(GOOD, ipv6=False), {"ipv6": True, "reload": True}, id="no-ipv6"),
+        pytest.param(
+            replace(GOOD, policies={**STORED, "incoming": "ACCEPT"}), {"policies": (("incoming", "deny"),)}, id="policy"
         ),
-        # Flushed by hand: stored, and not in force.
-        (State(**{**vars(converged(SSH, WEB)), "live": live_of(SSH)}), {"rules": (WEB,), "reload": True}),
-        (
-            State(**{**vars(converged(SSH, WEB)), "live": {4: ("-P INPUT ACCEPT", *live_of(SSH, WEB)[4][1:])}}),
-            {"reload": True},
+        pytest.param(
+            replace(GOOD, live=live_of(SSH, wanted=wanted_of())),
+            {"rules": (WEB,), "reload": True},
+            id="flushed-by-hand",
         ),
-        # Somebody else's rule is reported and stays.
-        (
-            State(**{**vars(converged(SSH, WEB)), "added": (*converged(SSH, WEB).added, "allow 8080/tcp comment 'x'")}),
-            {"undeclared": ("allow 8080/tcp comment 'x'",)},
+        pytest.param(
+            replace(GOOD, live={4: ("-P INPUT ACCEPT", *GOOD.live[4][1:])}), {"reload": True}, id="policy-not-in-force"
         ),
-        # A new comment is an update of the same rule.
-        (
-            State(**{**vars(converged(SSH, WEB)), "added": (SSH.command(), "allow 80/tcp comment 'old'")}),
-            {"rules": (WEB,)},
+        pytest.param(replace(GOOD, added=(*GOOD.added, HAND)), {"undeclared": (HAND,)}, id="somebody-elses-rule-stays"),
+        pytest.param(
+            replace(GOOD, added=(*GOOD.added, HAND), recorded=["allow 9999/tcp"]),
+            {"removed": ("allow 9999/tcp",)},
+            id="our-own-no-longer-declared",
+        ),
+        pytest.param(
+            replace(GOOD, added=(SSH.command(), "allow 80/tcp comment 'old'")), {"rules": (WEB,)}, id="a-new-comment"
+        ),
+        pytest.param(
+            replace(GOOD, live={4: GOOD.live[4], 6: GOOD.live[6][:-2]}), {"chains": (6,)}, id="docker-user-shortened"
+        ),
+        pytest.param(
+            replace(GOOD, after={4: GOOD.after[4], 6: "COMMIT\n"}),
+            {"files": {6: GOOD.after[6]}},
+            id="docker-user-lost-at-boot",
         ),
     ],
 )
 def test_only_what_differs_is_planned(state: State, expected: dict[str, Any]) -> None:
-    plan = make_plan(state, (SSH, WEB), POLICIES)
-    found = {name: value for name, value in vars(plan).items() if value}
-    assert found == expected
+    plan = make_plan(state, wanted_of(SSH, WEB))
+    assert steps(plan) == expected
     assert plan.changed is bool(set(expected) - {"undeclared"})
 
 
+def test_with_purge_nothing_undeclared_stays() -> None:
+    state = replace(GOOD, added=(*GOOD.added, HAND, "allow 'Nginx Full'"))
+    assert make_plan(state, wanted_of(SSH, WEB, purge=True)).removed == ("allow 9999/tcp", "allow 'Nginx Full'")
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "rules", "moved"),
+    [
+        pytest.param([SSH, WEB], [BAD, SSH, WEB], [BAD], [], id="a-new-refusal-goes-first-by-itself"),
+        pytest.param([SSH, BAD, WEB], [BAD, SSH, WEB], [], [BAD], id="a-refusal-behind-an-opening"),
+        pytest.param([SSH, CROWD], [SSH, WEB, CROWD], [WEB], [CROWD], id="an-opening-behind-a-limit"),
+        pytest.param([BAD, SSH, WEB, CROWD], [BAD, SSH, WEB, CROWD], [], [], id="in-order"),
+    ],
+)
+def test_the_order_that_decides(there: list[Rule], wanted: list[Rule], rules: list[Rule], moved: list[Rule]) -> None:
+    plan = make_plan(converged(*there), wanted_of(*wanted))
+    assert list(plan.rules) == rules
+    assert list(plan.moved) == moved
+
+
+def test_a_rule_that_turns_around_is_made_anew() -> None:
+    refusal = Rule("80", action="deny")
+    plan = make_plan(converged(SSH, Rule("80")), wanted_of(refusal, SSH))
+    assert (plan.rules, plan.removed) == ((refusal,), ("allow 80/tcp",))
+
+
+def test_allow_becomes_limit_in_its_place_and_moves_behind_the_others() -> None:
+    limited = Rule("22", action="limit")
+    plan = make_plan(converged(Rule("22"), WEB), wanted_of(WEB, limited))
+    assert (plan.rules, plan.removed, plan.moved) == ((limited,), (), (limited,))
+
+
+def test_published_ports_are_in_docker_user_and_not_in_ufw() -> None:
+    published = Rule("8443", source="10.0.0.0/8", docker=True)
+    plan = make_plan(GOOD, wanted_of(SSH, WEB, published))
+    assert (plan.rules, sorted(plan.chains), sorted(plan.files)) == ((), [4], [4])
+    assert "--ctorigdstport 8443" in plan.files[4]
+
+
+def test_docker_user_is_given_back() -> None:
+    plan = make_plan(GOOD, wanted_of(SSH, WEB, docker=False))
+    assert plan.files == {4: "COMMIT\n", 6: "COMMIT\n"}
+    assert sorted(plan.chains) == [4, 6]
+    freed = replace(GOOD, after={4: "COMMIT\n", 6: "COMMIT\n"})
+    assert not make_plan(freed, wanted_of(SSH, WEB, docker=False)).changed
+
+
 def test_a_rule_without_a_comment_is_content_with_any() -> None:
-    state = State(**{**vars(converged(WEB)), "added": ("allow 80/tcp comment 'old'",)})
-    assert not make_plan(state, (Rule(port="80"),), POLICIES).changed
+    assert not make_plan(converged(WEB), wanted_of(Rule(port="80"))).changed
 
 
 def test_the_diff_shows_what_an_administrator_would_read() -> None:
-    state = State(installed=True, policies=STORED, added=("allow 80/tcp comment 'old'",))
-    diff = describe(state, make_plan(state, (SSH, WEB), POLICIES))
+    state = State(
+        installed=True, policies=STORED, added=("allow 80/tcp comment 'old'", HAND), recorded=["allow 9999/tcp"]
+    )
+    wanted = wanted_of(SSH, WEB)
+    diff = describe(state, wanted, make_plan(state, wanted))
     assert "enabled: false" in diff["before"]
     assert diff["after"].splitlines()[-2:] == ["allow 22/tcp comment 'quayside: ssh'", "allow 80/tcp comment 'HTTP'"]
     assert "old" not in diff["after"]
+    assert "9999" not in diff["after"]
 
 
 def test_what_is_not_in_force_is_named() -> None:
-    state = State(**{**vars(converged(SSH)), "live": {4: ("-P INPUT ACCEPT", *SSH.live(4))}})
-    assert not_in_force(state, (SSH, WEB), POLICIES) == ["default deny incoming", "allow 80/tcp comment 'HTTP'"]
-    assert not_in_force(converged(SSH), (SSH,), POLICIES) == []
+    state = replace(converged(SSH), live={4: ("-P INPUT ACCEPT", *SSH.live(4))})
+    assert not_in_force(state, wanted_of(SSH, WEB)) == [
+        "default deny incoming, allow outgoing, deny routed",
+        "allow 80/tcp comment 'HTTP'",
+        "the chain DOCKER-USER",
+    ]
+    assert not_in_force(GOOD, wanted_of(SSH, WEB)) == []
 
 
-def test_reading_what_tools_print() -> None:
-    added = "Added user rules (see 'ufw status' for running firewall):\nufw allow 22/tcp comment 'quayside: ssh'\n"
-    assert parse_added(added) == ("allow 22/tcp comment 'quayside: ssh'",)
-    assert parse_added("Added user rules (see 'ufw status' for running firewall):\n(None)\n") == ()
-    assert parse_shell_file('# c\nENABLED=no\nIPV6="yes"\n')["IPV6"] == "yes"
-    assert stored_policies({"DEFAULT_INPUT_POLICY": "ACCEPT"}) == {"incoming": "ACCEPT", "outgoing": "ACCEPT"}
-    assert ports_of_sshd_config("port 22\nport 2222\nlistenaddress [::]:22\nlistenaddress 0.0.0.0:2200\n") == {
-        22,
-        2222,
-        2200,
-    }
-    listeners = (
-        'LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3))\n'
-        'LISTEN 0 128 [::]:2022 [::]:* users:(("sshd",pid=1,fd=4))\n'
-        'LISTEN 0 511 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=2,fd=6))\n'
-    )
-    assert ports_of_listeners(listeners) == {22, 2022}
-    assert port_of_connection("192.0.2.1 50000 198.51.100.2 2222") == {2222}
-    assert port_of_connection("") == set()
+def test_a_refusal_is_in_force_whatever_its_way_of_refusing() -> None:
+    rule = Rule("25", action="reject")
+    lines = {4: (*KERNEL, f"{rule.live(4)[0]} --reject-with tcp-reset", *wanted_of().chain(4))}
+    assert not_in_force(replace(GOOD, live=lines), wanted_of(rule)) == []
