@@ -7,98 +7,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 from ansible_collections.quayside.web.plugins.module_utils._edge_sites import SITE
 from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import Host, apply_gates, make_plan
-
-ROLE = Path(__file__).resolve().parents[2] / "roles" / "nginx"
-BOOKWORM = Host(nginx=(1, 22, 1), openssl=(3, 0, 17), ipv6=True)
-TRIXIE = Host(nginx=(1, 26, 3), openssl=(3, 5, 1), ipv6=True)
-JAMMY = Host(nginx=(1, 18, 0), openssl=(3, 0, 2), ipv6=False)
-OWNED = ["nginx.conf", "quayside/*.conf", "quayside/*.html", "quayside/sites/*.conf", "quayside/pages/*/*.html"]
-HOSTS = pytest.mark.parametrize("host", [BOOKWORM, TRIXIE, JAMMY], ids=["bookworm", "trixie", "jammy"])
-
-Site = dict[str, Any]
-Render = Callable[..., dict[str, str]]
-
-
-def a_site(**overrides: Any) -> Site:
-    """A site as a user would declare it, with as little as possible."""
-    return {
-        "name": "shop",
-        "domains": ["shop.test", "www.shop.test"],
-        "certificate": "/etc/shop/fullchain.pem",
-        "certificate_key": "/etc/shop/privkey.pem",
-        "upstreams": {"blue": ["127.0.0.1:21000"], "green": ["127.0.0.1:21010"]},
-        "flag": "/var/lib/quayside/apps/shop/green",
-    } | overrides
-
-
-def trusted(value: Any) -> Any:
-    """Marks strings as templates, as Ansible does with what it reads from a role's files."""
-    if isinstance(value, str):
-        return trust_as_template(value)
-    if isinstance(value, dict):
-        return {key: trusted(item) for key, item in value.items()}
-    return [trusted(item) for item in value] if isinstance(value, list) else value
-
-
-@pytest.fixture(scope="module")
-def variables() -> dict[str, Any]:
-    files = (ROLE / "defaults" / "main.yml", ROLE / "vars" / "main.yml")
-    merged = {key: value for file in files for key, value in yaml.safe_load(file.read_text()).items()}
-    search = [str(ROLE / "templates"), str(ROLE)]
-    return dict(trusted(merged)) | {"ansible_search_path": search, "role_path": str(ROLE)}
-
-
-@pytest.fixture
-def render(variables: dict[str, Any]) -> Render:
-    """The files of base and sites as the role hands them to nginx_config."""
-
-    def files(*sites: Site, **overrides: Any) -> dict[str, str]:
-        loader = DataLoader()
-        loader.set_basedir(str(ROLE))
-        templar = Templar(loader=loader, variables=variables | {"nginx_sites": list(sites)} | overrides)
-        base = templar.template(trust_as_template("{{ __nginx_base_files }}"))
-        tasks = yaml.safe_load((ROLE / "tasks" / "sites.yml").read_text())
-        task = next(task["quayside.web.nginx_config"] for task in tasks if "quayside.web.nginx_config" in task)
-        return {**base, **templar.template(trust_as_template(task["files"]))}
-
-    return files
-
-
-@pytest.fixture
-def fault(variables: dict[str, Any]) -> Callable[..., str | None]:
-    """What the role's check of the sites says, if it refuses them."""
-
-    def message(*sites: Site) -> str | None:
-        templar = Templar(loader=DataLoader(), variables=variables | {"nginx_sites": list(sites)})
-        for task in yaml.safe_load((ROLE / "tasks" / "sites.yml").read_text()):
-            check = task.get("ansible.builtin.assert", {"that": []})
-            conditions = check["that"] if isinstance(check["that"], list) else [check["that"]]
-            if not all(templar.evaluate_conditional(trust_as_template(condition)) for condition in conditions):
-                return str(templar.template(trust_as_template(check["fail_msg"])))
-        return None
-
-    return message
-
-
-def servers(text: str) -> list[str]:
-    """The server blocks of a file, each with its lines' indentation and comments removed."""
-    blocks = re.findall(r"^server \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
-    return [
-        "\n".join(line.strip() for line in block.splitlines() if not line.strip().startswith("#")) for block in blocks
-    ]
-
-
-def site_servers(files: dict[str, str], host: Host = TRIXIE, name: str = "shop") -> list[str]:
-    return servers(apply_gates(files[f"quayside/sites/{name}.conf"], host))
+from rendered import BOOKWORM, HOSTS, JAMMY, OWNED, ROLE, TRIXIE, Render, Site, a_site, servers, site_servers
 
 
 def test_no_sites_is_no_site_files(render: Render) -> None:

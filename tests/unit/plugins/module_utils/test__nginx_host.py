@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.quayside.web.plugins.module_utils import _nginx_host as host
-from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import REVISION_FILE, Host, Plan, make_plan
+from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import (
+    REVISION_FILE,
+    UNMANAGED,
+    Host,
+    Plan,
+    make_plan,
+)
 
 SITES = ["quayside/sites/*.conf"]
 
@@ -175,3 +181,15 @@ def test_a_failed_start_is_told_at_once(tmp_path: Path, monkeypatch: pytest.Monk
     commands = Commands(start=(1, "", "Job for nginx.service failed."))
     with pytest.raises(host.NginxError, match=r"systemctl start nginx did not .*: Job for nginx.service failed"):
         host.activate("nginx", "new", 1, 60, commands)
+
+
+def test_sites_of_others_go_in_the_same_change_where_that_is_asked_for(root: Path) -> None:
+    purged = host.read_tree(root, [UNMANAGED])
+    plan = make_plan(purged, {"quayside/sites/a.conf": "a\n"}, [*SITES, UNMANAGED], Host())
+    assert plan.removed == ("conf.d/other.conf", "quayside/sites/b.conf")
+    with host.candidate(root, plan) as copy:
+        assert not (copy / "conf.d/other.conf").exists()
+        with host.swapped(root, copy, plan):
+            assert not (root / "conf.d/other.conf").exists()
+    kept = make_plan(host.read_tree(root), {"quayside/sites/a.conf": "a\n"}, SITES, Host())
+    assert kept.revision == plan.revision, "the next run, which does not look there, sees the same revision"

@@ -12,6 +12,7 @@ from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import (
     diff_of,
     first_error,
     make_plan,
+    named,
     owned,
     parse_versions,
     revision_of,
@@ -189,3 +190,22 @@ def test_a_shadowed_name_of_ours_is_a_fault(tree: dict[str, str], found: bool) -
     output = 'nginx: [warn] conflicting server name "shop.test" on 0.0.0.0:80, ignored\n'
     expected = "domain shop.test is declared by two servers on 0.0.0.0:80" if found else None
     assert shadowed_name(output, tree) == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (
+            "bad in /etc/nginx/quayside/sites/shop.conf:2",
+            'site "shop": bad in /etc/nginx/quayside/sites/shop.conf:2, where it says: many;',
+        ),
+        ("bad in /etc/nginx/quayside/http.conf:1", "bad in /etc/nginx/quayside/http.conf:1, where it says: gzip on;"),
+        ("bad in /etc/nginx/quayside/sites/shop.conf:9", "bad in /etc/nginx/quayside/sites/shop.conf:9"),
+        ("bad in /etc/nginx/conf.d/other.conf:1", "bad in /etc/nginx/conf.d/other.conf:1"),
+        ("no such certificate", "no such certificate"),
+    ],
+    ids=["a site", "another file of ours", "past its end", "a file of others", "no file"],
+)
+def test_a_fault_names_the_site_and_shows_the_line(fault: str, expected: str) -> None:
+    tree = {"quayside/sites/shop.conf": "server {\n    many;\n", "quayside/http.conf": "gzip on;\n"}
+    assert named(fault, tree) == expected
