@@ -132,12 +132,16 @@ def render(everything: Iterable[Facts]) -> str:
     for facts in everything:
         for sample in samples(facts):
             labels = ",".join(f'{key}="{_escape(value)}"' for key, value in sample.labels.items())
-            lines[sample.metric].append(f"{PREFIX}{sample.metric}{{{labels}}} {sample.value:.16g}")
+            lines[sample.metric].append(f"{PREFIX}{sample.metric}{{{labels}}} {_number(sample.value)}")
     return "".join(
         f"# HELP {PREFIX}{metric} {HELP[metric]}\n# TYPE {PREFIX}{metric} gauge\n" + "\n".join(found) + "\n"
         for metric, found in lines.items()
         if found
     )
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(round(value, 3))
 
 
 def _escape(value: str) -> str:

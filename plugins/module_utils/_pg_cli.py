@@ -87,7 +87,9 @@ def _add_taking(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     for parser in (run, drill):
         parser.add_argument("--unit", action="store_true", help=argparse.SUPPRESS)
-    report = _command(verbs, "report", commands.report_failure, "tell of a failure that has not been told")
+    report = _command(
+        verbs, "report", commands.report_failure, "mail a failure that nobody was told of; the units call it"
+    )
     report.add_argument("name")
 
 

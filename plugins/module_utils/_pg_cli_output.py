@@ -49,7 +49,7 @@ def describe(name: str, backup: Backup, now: datetime) -> dict[str, Any]:
     }
 
 
-LIST_HEAD = ("NAME", "ID", "AGE", "SIZE", "ROWS", "STATE", "OFFSITE")
+LIST_HEAD = ("NAME", "ID", "AGE", "SIZE", "ROWS", "OFFSITE", "STATE")
 
 
 def list_row(name: str, backup: Backup, now: datetime) -> tuple[str, ...]:
@@ -61,8 +61,8 @@ def list_row(name: str, backup: Backup, now: datetime) -> tuple[str, ...]:
         age(now - backup.created),
         size(manifest.size) if manifest else "?",
         str(manifest.rows) if manifest else "?",
-        state(backup),
         ", ".join(map(_copy, manifest.copies)) if manifest and manifest.copies else "-",
+        state(backup),
     )
 
 
@@ -84,12 +84,12 @@ def state(backup: Backup) -> str:
 
 
 def _copy(copy: Copy) -> str:
-    return f"{copy.target} FAILED: {copy.problem}" if copy.problem else f"{copy.target} ok"
+    return f"{copy.target} {'FAILED' if copy.problem else 'ok'}"
 
 
 def judge_facts(facts: Facts, drills: bool, now: datetime) -> list[str]:
     """What is wrong with the backups of a database at the moment; nothing when a person may sleep."""
-    problems = facts.status.problems(drills)
+    problems = [problem.rstrip(".") for problem in facts.status.problems(drills)]
     verified = [backup for backup in facts.backups if backup.verified]
     newest = max(verified, key=lambda backup: backup.id, default=None)
     if newest is None or newest.manifest is None:
@@ -101,8 +101,10 @@ def judge_facts(facts: Facts, drills: bool, now: datetime) -> list[str]:
                 0, f"the last verified backup is {age(old)} old, and one is due every {age_of(facts.period)}"
             )
         missing = [target for target in facts.targets if not has_copy(newest.manifest, target)]
-        problems += [f"{newest.id} has no copy at {', '.join(missing)}"] if missing else []
+        told = facts.status.run is not None and facts.status.run.failed
+        problems += [f"{newest.id} has no copy at {', '.join(missing)}"] if missing and not told else []
     waiting = [backup.id for backup in facts.backups if backup.manifest and backup.manifest.quarantine]
+    waiting = [backup_id for backup_id in waiting if not any(backup_id in problem for problem in problems)]
     problems += [f"in quarantine: {', '.join(waiting)}; look at it, then quayside-backup accept"] if waiting else []
     return problems
 

@@ -12,8 +12,9 @@ from ._systemd import HARDENING
 
 COMMAND = "/usr/local/bin/quayside-backup"
 UNITS = "/etc/systemd/system"
-#: What a program needs that is root and becomes postgres for the server's socket: be it, hand it a file, end it.
-_CAPABILITIES = "CAP_CHOWN CAP_DAC_READ_SEARCH CAP_KILL CAP_SETGID CAP_SETUID"
+#: What a program needs that is root and becomes postgres for the server's socket: be it, hand it a file, end it, and
+#: let it read the dump, by the second of two rights where the host is a container that lacks the first.
+_CAPABILITIES = "CAP_CHOWN CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_KILL CAP_SETGID CAP_SETUID"
 
 _SERVICE = """\
 # Installed by quayside.web.pg_backup_agent.
