@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from ._pg_decode import decode
 from ._pg_draft import Draft, Prove
 from ._pg_fingerprint import fingerprint, free_bytes
 from ._pg_judgement import check_cluster, check_space, needed_space, newest_alike, reason_for_quarantine
-from ._pg_programs import installed_clients, probe
+from ._pg_programs import Server, installed_clients, probe
+from ._pg_relations import Selection, check_readable
 from ._pg_repository import (
     DRAFT_PREFIX,
     DUMP,
@@ -62,6 +64,16 @@ class Options:
     allow_other_cluster: bool = False
 
 
+@dataclass(frozen=True)
+class Ready:
+    """What a dump will be made of: the server, the client for it, and the tables."""
+
+    server: Server
+    client: int
+    compression: str
+    selection: Selection
+
+
 class Quarantined(BackupError):
     """The backup is there and whole, but so unlike the one before that a person has to look at it."""
 
@@ -78,18 +90,9 @@ def take(
     root: str, name: str, url: DatabaseUrl, options: Options, log: Log = quiet, prove: Prove | None = None
 ) -> Manifest:
     """One verified backup, complete under its id or not there at all; earlier ones are left as they are."""
-    check_name(name)
     started = time.monotonic()
-    if options.recipients:
-        check_ready(options.recipients)
-    server = probe(url)
-    client = choose_major(installed_clients(), server.major)
-    compression = choose_compression(options.compression, client, server.major)
-    with closing(connect(url)) as connection:
-        before = load(root, name)
-        check_cluster(server.system_identifier, before, options.allow_other_cluster)
-        select(connection, options.include, options.exclude)
-        _check_disk(root, name, connection, before, compression, options)
+    with _prepared(root, name, url, options) as (connection, ready):
+        server, compression = ready.server, ready.compression
         with locked(root, name, options.wait) as folder:
             earlier = load(root, name)
             now = utc_now()
@@ -101,7 +104,7 @@ def take(
                 host=url.host,
                 port=url.port,
                 server_version=server.version,
-                client_version=client,
+                client_version=ready.client,
                 compression=compression,
                 system_identifier=server.system_identifier,
                 include=options.include,
@@ -131,6 +134,29 @@ def take(
         f"{name}: {manifest.id} is verified: {manifest.size} bytes, {len(manifest.tables)} tables, {manifest.rows} rows"
     )
     return manifest
+
+
+def rehearse(root: str, name: str, url: DatabaseUrl, options: Options) -> Ready:
+    """Everything that take() checks before it writes anything."""
+    with _prepared(root, name, url, options) as (_connection, ready):
+        return ready
+
+
+@contextmanager
+def _prepared(root: str, name: str, url: DatabaseUrl, options: Options) -> Iterator[tuple[Any, Ready]]:
+    check_name(name)
+    if options.recipients:
+        check_ready(options.recipients)
+    server = probe(url)
+    client = choose_major(installed_clients(), server.major)
+    compression = choose_compression(options.compression, client, server.major)
+    with closing(connect(url)) as connection:
+        earlier = load(root, name)
+        check_cluster(server.system_identifier, earlier, options.allow_other_cluster)
+        selection = select(connection, options.include, options.exclude)
+        check_readable(selection.relations, url.user)
+        _check_disk(root, name, connection, earlier, compression, options)
+        yield connection, Ready(server, client, compression, selection)
 
 
 def _reason(manifest: Manifest, earlier: list[Backup], options: Options) -> str:
@@ -185,6 +211,8 @@ def _find_damage(folder: Path, manifest: Manifest, identity: Path | None) -> str
             scratch.mkdir(mode=0o700)
             dump = unseal(home / (DUMP + SEALED), identity, scratch)
         decoded = decode(dump, choose_major(installed_clients(), manifest.client_version))
+    except FileNotFoundError as error:
+        return f"{Path(error.filename or DUMP).name} is missing"
     except OSError as error:
         return f"a file cannot be read: {error.strerror}"
     except BackupError as error:

@@ -24,6 +24,7 @@ _HINTS = (
     (r"database .* does not exist", "check the database name in its URL"),
     (r"lock timeout|lock_timeout", "run it when no migration holds a lock, or raise lock_wait_timeout"),
     (r"row-level security", "use a role with BYPASSRLS, or the dump would silently lack rows"),
+    (r"permission denied for large object", "back up as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT"),
     (r"permission denied for", "let its role read everything, for instance by GRANT pg_read_all_data"),
     (r"No space left on device", "free some space or choose another root"),
     (r"shared memory", "raise max_locks_per_transaction on the server"),

@@ -19,8 +19,9 @@ from ._pg_decode import decode, dumped_tables
 from ._pg_fingerprint import Background, fingerprint
 from ._pg_judgement import compare_rows
 from ._pg_programs import Server, run, tool
+from ._pg_relations import Selection
 from ._pg_repository import DUMP, GLOBALS, BackupError, DumpFile, Manifest, Proof, Table, format_time
-from ._pg_snapshot import Selection, check_alive, count, exported, select, sources
+from ._pg_snapshot import check_alive, count, exported, release, select, sources
 from ._pg_store import Log, utc_now
 
 #: Tries a restore of a plain dump, before it is encrypted to keys that are not here.
@@ -120,7 +121,8 @@ class Draft:
         """Decode, count in the same snapshot, and hash the file, all at the same time."""
         dump = self._folder / DUMP
         found = sources(connection, dumped_tables(dump, manifest.client_version))
-        counting = Background(lambda: count(connection, [Table(*source.key, 0) for source in found], hashed))
+        wanted = [Table(*source.key, 0) for source in found]
+        counting = Background(lambda: _count_and_release(connection, wanted, hashed))
         reading = Background(lambda: fingerprint(dump))
         try:
             with self._timed("decode"):
@@ -135,6 +137,12 @@ class Draft:
             files.append(fingerprint(self._folder / GLOBALS))
         roots = {source.key: source.root for source in found if source.root is not None}
         return compare_rows(counted, roots, decoded), tuple(files)
+
+
+def _count_and_release(connection: Any, tables: list[Table], hashed: bool) -> tuple[Table, ...]:
+    counted = count(connection, tables, hashed)
+    release(connection)
+    return counted
 
 
 def _limits(manifest: Manifest, selection: Selection) -> list[str]:

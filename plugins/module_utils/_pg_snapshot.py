@@ -11,8 +11,11 @@ from typing import Any
 
 from ._pg_client import explain, quote_table, table_pattern
 from ._pg_connect import DATABASE_ERROR
+from ._pg_relations import Relation, Selection
 from ._pg_repository import BackupError, Key, Table
 
+#: The transaction status of libpq outside of any transaction.
+IDLE = 0
 #: Tables in one LOCK statement.
 _BATCH = 200
 _TRIES = 3
@@ -22,6 +25,7 @@ _UNDEFINED_TABLE, _LOCK_TIMEOUT, _OUT_OF_MEMORY = "42P01", "55P03", "53200"
 _RELATIONS = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text,
     pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+    c.relrowsecurity AND pg_catalog.row_security_active(c.oid),
     d.objid IS NULL
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -37,7 +41,7 @@ SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid 
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relname ~ %(name)s
     AND CASE WHEN %(schema)s::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname ~ %(schema)s END
 """
-_PARTITIONS = "SELECT t.relid FROM pg_catalog.unnest(%s::oid[]) AS root, pg_catalog.pg_partition_tree(root) AS t"
+_PARTITIONS = "SELECT t.relid::oid FROM pg_catalog.unnest(%s::oid[]) AS root, pg_catalog.pg_partition_tree(root) AS t"
 _BY_OID = """
 SELECT n.nspname, c.relname, rn.nspname, r.relname
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -91,32 +95,6 @@ _ROW_HASH = (
     "coalesce(sum(('x' || left(encode(sha256(convert_to(({row}.*)::text, 'SQL_ASCII')), 'hex'), 16))"
     "::bit(64)::bigint), 0)::text"
 )
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A table or what else pg_dump's patterns match. kind is that of pg_class; own means no extension made it."""
-
-    oid: int
-    schema: str
-    name: str
-    kind: str
-    readable: bool
-    own: bool
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What patterns choose: the relations, and for pg_dump the partitions that no pattern names by itself."""
-
-    relations: tuple[Relation, ...]
-    also_include: tuple[str, ...] = ()
-    also_exclude: tuple[str, ...] = ()
-
-    @property
-    def tables(self) -> tuple[Relation, ...]:
-        """Those whose rows are dumped."""
-        return tuple(relation for relation in self.relations if relation.kind == "r" and relation.own)
 
 
 @dataclass(frozen=True)
@@ -174,8 +152,14 @@ def exported(
     try:
         yield str(_rows(connection, "SELECT pg_catalog.pg_export_snapshot()")[0][0])
     finally:
-        with suppress(DATABASE_ERROR):
-            connection.cursor().execute("ROLLBACK")
+        with suppress(BackupError):
+            release(connection)
+
+
+def release(connection: Any) -> None:
+    """Give the snapshot up with its locks, behind which migrations wait."""
+    if connection.closed == 0 and connection.get_transaction_status() != IDLE:
+        _execute(connection, "ROLLBACK")
 
 
 def _lock(connection: Any, relations: Sequence[Relation], tries_left: int) -> bool:

@@ -26,6 +26,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_backup import (
     take,
     verify,
 )
+from ansible_collections.quayside.web.plugins.module_utils._pg_relations import Relation, Selection
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import (
     DUMP,
     GLOBALS,
@@ -36,7 +37,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
     Table,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Keep
-from ansible_collections.quayside.web.plugins.module_utils._pg_snapshot import Selection, Source
+from ansible_collections.quayside.web.plugins.module_utils._pg_snapshot import Source
 from ansible_collections.quayside.web.plugins.module_utils._pg_store import load
 
 SECRET = "s3ntinel"
@@ -103,6 +104,7 @@ def act(server: Server) -> list[tuple[object, str, Any]]:
         (_pg_draft, "exported", server.exported),
         (_pg_draft, "sources", server.sources),
         (_pg_draft, "count", server.count),
+        (_pg_draft, "release", lambda _connection: None),
     ]
 
 
@@ -298,6 +300,23 @@ def test_another_cluster(clients: Path, root: str) -> None:
     assert len(visible(root)) == 1
     take(root, "ledger", URL, Options(allow_other_cluster=True))
     take(root, "ledger", URL, Options())
+
+
+@pytest.mark.parametrize(
+    ("relation", "words"),
+    [
+        (Relation(1, "public", "t", "r", False, False, True), r"The role u may not read public\.t"),
+        (Relation(1, "public", "t", "r", True, True, True), r"Row-level security may hide rows of public\.t"),
+    ],
+    ids=["denied", "limited"],
+)
+def test_what_cannot_be_read_whole_is_not_begun(
+    clients: Path, root: str, monkeypatch: pytest.MonkeyPatch, relation: Relation, words: str
+) -> None:
+    monkeypatch.setattr(_pg_backup, "select", lambda *_: Selection((relation,)))
+    with pytest.raises(BackupError, match=words):
+        take(root, "ledger", URL, Options())
+    assert not Path(root).exists()
 
 
 def test_a_disk_that_is_too_small_is_left_alone(clients: Path, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
