@@ -239,7 +239,7 @@ def rotate(root: str, name: str, keep: Keep, minimum: int, *, wait: int = 300, l
     with locked(root, name, wait) as folder:
         decided = plan(load(root, name), keep, minimum)
         if decided.frozen:
-            log(f"{name}: nothing is removed: {decided.frozen}")
+            log(f"{name}: nothing is removed, as {decided.frozen}")
         for backup_id in decided.removed:
             trash = folder / (TRASH_PREFIX + backup_id)
             try:

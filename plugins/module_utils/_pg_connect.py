@@ -30,9 +30,14 @@ class BehindPooler(Exception):
     """A connection pooler answered in the server's place."""
 
 
+def driver_installed() -> bool:
+    """Whether a connection can be had at all."""
+    return "psycopg2" in globals()
+
+
 def connect(url: DatabaseUrl, **more: Any) -> Any:
     """A psycopg2 connection in autocommit mode, with `more` arguments for libpq; BackupError with a hint."""
-    if "psycopg2" not in globals():
+    if not driver_installed():
         raise BackupError("The Python library psycopg2 is missing; install the package python3-psycopg2.")
     try:
         return connect_directly(url, **{"application_name": APPLICATION_NAME, **more})
@@ -42,7 +47,7 @@ def connect(url: DatabaseUrl, **more: Any) -> Any:
             "give it the server's own host and port."
         ) from None
     except psycopg2.Error as error:
-        raise BackupError(f"Cannot use {url.redacted}: {explain(str(error), url.password)}.") from None
+        raise BackupError(f"Cannot use {url.redacted}: {explain_failure(error, url)}.") from None
 
 
 def connect_directly(url: DatabaseUrl, **more: Any) -> Any:
@@ -66,7 +71,7 @@ def connect_directly(url: DatabaseUrl, **more: Any) -> Any:
 
 def explain_failure(error: Exception, url: DatabaseUrl) -> str:
     """What the server said, in one line with a hint; without the end of a sentence."""
-    return explain(str(error), url.password)
+    return explain(f"error: {str(error).strip() or 'the connection is gone'}", url.password)
 
 
 @contextmanager

@@ -16,12 +16,14 @@ description:
   - Time alone removes nothing. When no new backups arrive, the old ones stay.
   - A backup that can't be trusted (damaged, cut, without manifest) neither counts nor is removed; it's listed with its
     problem for a person to look at.
+  - Nothing is removed while a backup newer than the newest verified one is in quarantine, for it may have lost what
+    only the older ones hold.
 author:
   - The quayside.web authors (@quayside)
 attributes:
   check_mode:
     support: full
-    description: Reports what would be removed and removes nothing.
+    description: Reports what would be removed, and why each of the others stays. Removes nothing.
   diff_mode:
     support: full
     description: Shows the backups before and after.
@@ -94,6 +96,11 @@ kept:
   sample:
     - id: 20261121T030000Z
       reasons: [newest, day 2026-11-21, week 2026-W47, month 2026-11]
+frozen:
+  description: Why nothing may be removed at all; empty otherwise.
+  returned: success
+  type: str
+  sample: ""
 removed:
   description: Ids of the backups that went, or would go in check mode.
   returned: success
@@ -120,6 +127,7 @@ def describe(decided: Plan) -> dict[str, Any]:
         "changed": bool(decided.removed),
         "kept": [{"id": kept.id, "reasons": list(kept.reasons)} for kept in decided.kept],
         "removed": list(decided.removed),
+        "frozen": decided.frozen,
         "diff": {
             "before": "".join(f"{backup_id}  {stays.get(backup_id, 'no rule keeps it')}\n" for backup_id in everything),
             "after": "".join(f"{backup_id}  {stays[backup_id]}\n" for backup_id in everything if backup_id in stays),
@@ -155,6 +163,8 @@ def main() -> None:
             decided = rotate(given["root"], name, keep, minimum, wait=wait)
     except BackupError as error:
         module.fail_json(msg=f"Backups of {given['name']}: {error}")
+    if decided.frozen:
+        module.warn(f"Backups of {given['name']}: nothing is removed, as {decided.frozen}.")
     module.exit_json(**describe(decided))
 
 

@@ -13,7 +13,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
 from ansible_collections.quayside.web.plugins.modules import pg_dump_rotate
 
 
-def make_backup(root: Path, day: int) -> str:
+def make_backup(root: Path, day: int, quarantine: str = "") -> str:
     backup_id = f"202611{day:02}T030000Z"
     folder = root / "ledger" / backup_id
     folder.mkdir(parents=True)
@@ -30,6 +30,7 @@ def make_backup(root: Path, day: int) -> str:
         compression="none",
         files=(DumpFile(DUMP, 4, "aa"),),
         verified_at="2026-11-30T00:00:00Z",
+        quarantine=quarantine,
     )
     (folder / "manifest.json").write_text(manifest.to_json())
     return backup_id
@@ -54,6 +55,17 @@ def test_check_mode_says_what_the_run_then_does(tmp_path: Path, capsys: pytest.C
     assert (done["removed"], done["kept"]) == (rehearsed["removed"], rehearsed["kept"])
     assert sorted(path.name for path in (tmp_path / "ledger").glob("2026*")) == ids[2:]
     assert run(capsys, **wanted)["changed"] is False
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_quarantine_freezes_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], check: bool) -> None:
+    ids = [make_backup(tmp_path, day) for day in (1, 2)] + [make_backup(tmp_path, 3, "it shrank")]
+    wanted = {"name": "ledger", "root": str(tmp_path), "minimum": 1, "keep": {"daily": 1, "weekly": 0, "monthly": 0}}
+    result = run(capsys, **wanted, _ansible_check_mode=check)
+    assert not result["changed"] and result["removed"] == [] and result["frozen"] == f"{ids[2]} is in quarantine"
+    assert result["kept"][2] == {"id": ids[0], "reasons": [result["frozen"]]}
+    assert result["frozen"] in str(result["warnings"])
+    assert len(list((tmp_path / "ledger").glob("2026*"))) == 3
 
 
 def test_check_mode_of_a_repository_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
