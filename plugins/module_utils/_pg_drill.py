@@ -71,8 +71,12 @@ def _prove(
     with maintenance(admin) as session:
         take_lock(session, name)
         with timer.step("check"):
-            prepare(session, manifest, Needs(), request, DRILL)
-            sql = read_sql(dump, choose_restore_client(installed_clients(), manifest.client_version))
+            _plan, target = prepare(session, manifest, Needs(), request, DRILL)
+            client = choose_restore_client(installed_clients(), manifest.client_version)
+            try:
+                sql = read_sql(dump, client)
+            except BackupError as error:
+                return _failed(str(error), target.version, timer.total)
             needs = read_needs(sql)
             plan, target = prepare(session, manifest, needs, request, DRILL)
         sweep_locked(admin, session, name, None, log, plan.final)

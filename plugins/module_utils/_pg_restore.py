@@ -52,7 +52,7 @@ class Job:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        return chosen_tables(self.plan.manifest, self.request.tables)
+        return self.plan.tables
 
     def url(self, database: str) -> DatabaseUrl:
         return for_programs(self.admin, database, self.target.major)
@@ -103,7 +103,7 @@ def prepare(session: Session, manifest: Manifest, needs: Needs, request: Request
     live, final = live_name(request, manifest), final_name(request, manifest)
     target = inspect(session, live)
     drill = kind != RESTORE
-    chosen_tables(manifest, request.tables)
+    tables = chosen_tables(manifest, request.tables)
     problems = find_problems(manifest, needs, target, request, drill=drill)
     if problems:
         raise BackupError(join(problems))
@@ -117,6 +117,7 @@ def prepare(session: Session, manifest: Manifest, needs: Needs, request: Request
         old=temporary_name(final, OLD, now, target.databases) if replaced else "",
         jobs=jobs,
         client=choose_restore_client(installed_clients(), manifest.client_version),
+        tables=tables,
         live=target.live,
         tablespaces=not missing_tablespaces(needs, target),
         warnings=tuple(filter(None, [*find_warnings(manifest, needs, target, request), fewer])),

@@ -68,9 +68,32 @@ class Plan:
     old: str
     jobs: int
     client: int
+    tables: tuple[Table, ...] = ()
     live: Live | None = None
     tablespaces: bool = True
     warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What check mode reports."""
+        return {
+            "id": self.manifest.id,
+            "database": self.final,
+            "tables": len(self.tables),
+            "rows": sum(table.rows for table in self.tables),
+            "seconds": {},
+            "old_database": self.old,
+            "sessions": self.live.sessions if self.live else 0,
+            "warnings": list(self.warnings),
+        }
+
+    def diff(self) -> dict[str, str]:
+        """The databases before and after."""
+        rows = sum(table.rows for table in self.tables)
+        after = f"{self.final}: backup {self.manifest.id}, {len(self.tables)} tables, {rows} rows\n"
+        if not self.live or self.live.name != self.final:
+            return {"before": "", "after": after}
+        before = f"{self.final}: live, {self.live.sessions} sessions\n"
+        return {"before": before, "after": after + (f"{self.old}: what was live\n" if self.old else "")}
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def read_sql(dump: Path, client: int) -> str:
         str(dump),
     ]
     try:
-        return run([*command, str(dump)])
+        return run(command)
     except BackupError as error:
         raise BackupError(f"The dump cannot be read: {error}.") from None
 

@@ -22,7 +22,7 @@ from ._pg_repository import BackupError, format_time
 from ._pg_restore_check import join, swap_problems
 from ._pg_restore_plan import Result
 from ._pg_scratch import Timer, ending_cleanly
-from ._pg_store import Log, locked, utc_now
+from ._pg_store import Log, locked, quiet, utc_now
 from ._pg_target import Session, look_at, maintenance, take_lock, this_host
 
 ATTEMPTS = 6
@@ -126,7 +126,7 @@ def undo(
 ) -> Result:
     """Make the database live again that the last restore replaced; the present one is kept for a while in its turn."""
     timer = Timer()
-    with locked(root, name, wait), maintenance(admin) as session, ending_cleanly():
+    with locked(root, name, wait), maintenance(admin, avoid=(database,)) as session, ending_cleanly():
         take_lock(session, name)
         old, mark = find_old(session, name, database)
         names = [marked.database for marked in session.databases()]
@@ -161,3 +161,9 @@ def find_old(session: Session, name: str, database: str) -> tuple[str, Mark]:
             "(it is dropped keep_old_days after the restore)."
         )
     return found
+
+
+def look_for_old(name: str, admin: DatabaseUrl, database: str) -> tuple[str, Mark]:
+    """The same for one who only wants to know."""
+    with maintenance(admin, avoid=(database,)) as session:
+        return find_old(session, name, database)
