@@ -122,7 +122,14 @@ def _end_sessions(second: Session, oid: int, done: threading.Event) -> None:
 
 
 def undo(
-    root: str, name: str, admin: DatabaseUrl, log: Log, *, database: str = "", keep_days: int = 7, wait: int = 300
+    root: str,
+    name: str,
+    admin: DatabaseUrl,
+    log: Log = quiet,
+    *,
+    database: str = "",
+    keep_days: int = 7,
+    wait: int = 300,
 ) -> Result:
     """Make the database live again that the last restore replaced; the present one is kept for a while in its turn."""
     timer = Timer()

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_dump_verify
 short_description: Verify backups again, and prove one by a restore
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Reads backups of M(quayside.web.pg_dump) as they are on disk now, compares size and sha256 of every file with the
     manifest and decodes the whole dump. What is found is written into the manifest, so that a damaged backup no longer

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_restore
 short_description: Restore a backup of a PostgreSQL database, or undo a restore
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Restores a backup of M(quayside.web.pg_dump) into a new database beside the live one, counts every table (and
     compares its hash if the backup has one), gathers statistics, and then puts it in the place of the live database in
@@ -112,7 +112,7 @@ options:
     type: bool
     default: false
   owner:
-    description: The role that everything shall belong to, with O(no_owner); the restoring role by default.
+    description: The role that everything shall belong to, with O(no_owner); that of O(url) by default.
     type: str
     default: ""
   jobs:
@@ -245,7 +245,7 @@ def read_request(given: dict[str, Any], url: DatabaseUrl) -> Request:
         into=given["into"],
         identity=Path(given["identity"]) if given["identity"] else None,
         no_owner=given["no_owner"],
-        owner=given["owner"],
+        owner=given["owner"] or (url.user if given["no_owner"] else ""),
         jobs=given["jobs"],
         keep_old_days=given["keep_old_days"],
         data_only=given["data_only"],
