@@ -18,7 +18,7 @@ from ._offsite import Target
 from ._offsite_fetch import fetch
 from ._offsite_listing import list_copies, listing, names, read_copy
 from ._offsite_plan import ABSENT, INCOMPLETE, plan_copies, refusal, same_backup, same_origin
-from ._offsite_rclone import Rclone, connected
+from ._offsite_rclone import NoAnswer, Rclone, connected
 from ._pg_repository import MANIFEST, Backup, BackupError, Copy, Manifest, check_name, format_time
 from ._pg_rotation import Plan
 from ._pg_store import Log, quiet, utc_now
@@ -72,6 +72,8 @@ def _copy(target: Target, folder: Path, manifest: Manifest, log: Log) -> None:
         log(f"{manifest.name}: copying {manifest.id} to {target.name} ({manifest.size} bytes)")
         try:
             _upload(rclone, folder, manifest)
+        except NoAnswer:
+            raise  # the next copy clears up
         except BaseException:
             _abandon(rclone, *parts)
             raise
@@ -88,7 +90,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
 
 def _upload(rclone: Rclone, folder: Path, manifest: Manifest) -> None:
     target = rclone.target
-    _end_uploads(rclone, manifest.name, manifest.id)
+    _end_uploads(rclone, manifest.name)
     for file in manifest.files:
         path = target.path(manifest.name, manifest.id, file.name)
         # A file of the same size and time may be one that was damaged: it is always sent.
@@ -140,16 +142,20 @@ def _flush(folder: Path) -> None:
         flush_directory(path)
 
 
-def _end_uploads(rclone: Rclone, *parts: str) -> None:
+def _end_uploads(rclone: Rclone, name: str) -> None:
     """Remove the parts of uploads that were killed: they are not seen, and paid for."""
     if rclone.target.type == "s3":
-        with suppress(BackupError):  # some keys may not list them: then the provider's own expiry has to do it
-            rclone.run("backend", "cleanup", rclone.target.path(*parts), extra=["-o", "max-age=0s"])
+        try:
+            rclone.run("backend", "cleanup", rclone.target.path(name), extra=["-o", "max-age=0s"])
+        except NoAnswer:
+            raise
+        except BackupError:
+            return  # some keys may not list them: then the provider's own expiry has to do it
 
 
 def _abandon(rclone: Rclone, *parts: str) -> None:
     """After a failure: leave nothing there that costs; what can't be reached is without a manifest anyway."""
-    _end_uploads(rclone, *parts)
+    _end_uploads(rclone, parts[0])
     with suppress(BackupError):
         rclone.purge(*parts)
 
@@ -196,7 +202,6 @@ def rotate(target: Target, name: str, log: Log = quiet) -> Plan:
         decided = plan_copies(list_copies(rclone, check_name(name)), target)
         for backup_id in decided.removed:
             rclone.remove(name, backup_id, MANIFEST)
-            _end_uploads(rclone, name, backup_id)
             rclone.purge(name, backup_id)
             log(f"{name}: the copy of {backup_id} at {target.name} is removed")
     return decided

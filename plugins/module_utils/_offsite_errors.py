@@ -83,6 +83,8 @@ def explain(target: Target, messages: str, status: int) -> str:
 def _meaning(target: Target, messages: str, status: int) -> str:
     if status < 0:
         return f"rclone was ended by signal {-status}; nothing that is not complete counts, run it again"
+    if target.type == "s3" and "directory not found" in messages:
+        messages = "NoSuchBucket"
     for pattern, sentence in _MEANINGS:
         if re.search(pattern, messages, re.IGNORECASE):
             known = {key: target.settings.get(key, "") for key in ("host", "port", "user")}

@@ -20,6 +20,8 @@ def names(target: Target) -> list[str]:
         try:
             listed = rclone.run("lsf", target.path(), extra=["--dirs-only"])
         except NotThere:
+            if target.type == "s3":
+                raise
             return []
     return sorted(line.rstrip("/") for line in listed.splitlines() if _is_name(line.rstrip("/")))
 

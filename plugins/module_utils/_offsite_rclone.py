@@ -15,6 +15,7 @@ from typing import Any
 
 from ._offsite import Target, environment, options
 from ._offsite_errors import explain
+from ._offsite_watch import StandstillError, run_watched
 from ._pg_repository import BackupError
 
 #: Of the caller's environment, what leads out of a closed network.
@@ -27,6 +28,10 @@ class NotThere(BackupError):
     """What was asked for is not on the target."""
 
 
+class NoAnswer(BackupError):
+    """The target does not answer any more: there is no use in asking it for anything else now."""
+
+
 class Rclone:
     """rclone, ready for one target."""
 
@@ -36,30 +41,26 @@ class Rclone:
         self._env = env
         self._passed = passed
 
-    def run(self, *arguments: str, stdin: bytes | None = None, extra: Sequence[str] = ()) -> str:
+    def run(self, *arguments: str, stdin: bytes = b"", extra: Sequence[str] = ()) -> str:
         """Run to the end and return the output; BackupError says in a sentence what failed."""
-        done = subprocess.run(
-            [*self._program, *arguments[:1], *options(self.target), *extra, *arguments[1:]],
-            env=self._env,
-            pass_fds=self._passed,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            umask=0o077,
-            check=False,
-        )
-        messages = done.stderr.decode("utf-8", "replace")
-        if done.returncode == _NOT_FOUND:
-            raise NotThere(explain(self.target, messages, done.returncode))
-        if done.returncode:
-            raise BackupError(explain(self.target, messages, done.returncode))
-        return done.stdout.decode("utf-8", "replace")
+        command = [*self._program, *arguments[:1], *options(self.target), *extra, *arguments[1:]]
+        try:
+            status, output, messages = run_watched(command, self._env, self._passed, stdin, self.target.timeout)
+        except StandstillError:
+            raise NoAnswer(explain(self.target, "i/o timeout", 1)) from None
+        if status == _NOT_FOUND:
+            raise NotThere(explain(self.target, messages, status))
+        if status:
+            raise BackupError(explain(self.target, messages, status))
+        return output
 
     def files(self, *parts: str) -> dict[str, int]:
         """Path and size of every file below a folder; none when there is no such folder."""
         try:
             listed: list[dict[str, Any]] = json.loads(self.run(*_LISTING, self.target.path(*parts)))
         except NotThere:
+            if self.target.type == "s3":  # which has no folders: it is the bucket that is not there
+                raise
             return {}
         return {str(entry["Path"]): int(entry["Size"]) for entry in listed}
 
