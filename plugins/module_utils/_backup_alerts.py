@@ -196,11 +196,19 @@ def _post_once(post: Post) -> str:
         error.close()
         return f"it answers {error.code}"
     except urllib.error.URLError as error:
-        return str(getattr(error.reason, "strerror", None) or error.reason)[:200]
+        return _explain(error.reason)
     # Names of hosts and ports that the standard library can't encode end in a ValueError.
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return str(getattr(error, "strerror", None) or type(error).__name__)[:200]
+        return _explain(error)
     return ""
+
+
+def _explain(reason: object) -> str:
+    if isinstance(reason, TimeoutError):
+        return f"no answer within {TIMEOUT} s"
+    return str(getattr(reason, "strerror", None) or (reason if isinstance(reason, str) else type(reason).__name__))[
+        :200
+    ]
 
 
 class _SameScheme(urllib.request.HTTPRedirectHandler):

@@ -131,7 +131,7 @@ def _recorded(recorder: Recorder, work: Callable[[], Outcome]) -> Outcome:
         outcome = Outcome(recorder.database.name, error=f"{where}{error.strerror or type(error).__name__}")
     except BaseException as error:
         # A signal, or a mistake of ours: whoever waits for a word gets it, and the caller what was raised.
-        recorder.end(error=f"it was stopped by {_name(error)}")
+        recorder.end(error=f"it was stopped by {_name(error)} at the step {recorder.last.step or 'start'}")
         raise
     outcome = replace(outcome, seconds=recorder.seconds())
     recorder.end(
