@@ -10,18 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ._database_url import DatabaseUrl
-from ._pg_dump_sql import Needs, literal, read_database, read_needs
+from ._pg_connect import connect
+from ._pg_dump_sql import Needs, literal, quote, read_database, read_needs
 from ._pg_facts import Target
 from ._pg_load import load_rows, write_list
 from ._pg_mark import OLD, RESTORE, Mark, expiry, temporary_name
 from ._pg_programs import installed_clients
-from ._pg_repository import BackupError, Manifest, Table, format_time
+from ._pg_repository import DUMP, BackupError, Manifest, Table, format_time
 from ._pg_restore_check import final_name, find_problems, find_warnings, join, live_name, missing_tablespaces
-from ._pg_restore_plan import Plan, Request, Result, choose_jobs, choose_restore_client, chosen_tables
+from ._pg_restore_plan import Plan, Request, Result, choose_jobs, choose_restore_client, chosen_tables, summary
 from ._pg_scratch import Timer, analyze, create, differences, drop, ending_cleanly, fill, read_sql, sweep_locked
 from ._pg_source import check_readable, check_unchanged, find_backup, plain_dump, private_folder
 from ._pg_store import Log, locked, quiet, utc_now
@@ -49,6 +50,7 @@ class Job:
     private: Path
     log: Log
     timer: Timer
+    notes: list[str] = field(default_factory=list)
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -68,13 +70,16 @@ def restore(root: str, name: str, wanted: str | Path, admin: DatabaseUrl, reques
             take_lock(session, name)
             with timer.step("check"):
                 log(f"{name}: checking backup {manifest.id} and {admin.redacted}")
-                # Once without the dump's own needs: what the server lacks is known before a large file is read.
-                prepare(session, manifest, Needs(), request, RESTORE)
-                check_unchanged(place, manifest)
+                if manifest.encrypted:
+                    # What the server lacks anyway is told before a large file is decrypted.
+                    prepare(session, manifest, Needs(), request, RESTORE)
+                    check_unchanged(place, manifest)
                 dump = plain_dump(place, manifest, request.identity, private)
-                sql = read_sql(dump, choose_restore_client(installed_clients(), manifest.client_version))
+                sql = read_structure(dump, place, manifest)
                 needs = read_needs(sql)
                 plan, target = prepare(session, manifest, needs, request, RESTORE)
+                if not manifest.encrypted:
+                    check_unchanged(place, manifest)
             job = Job(admin, session, name, dump, sql, needs, target, plan, request, private, log, timer)
             for warning in plan.warnings:
                 log(f"{name}: {warning}")
@@ -87,15 +92,24 @@ def preflight(root: str, name: str, wanted: str | Path, admin: DatabaseUrl, requ
     check_readable(manifest, request.identity)
     log(f"{name}: checking backup {manifest.id} and {admin.redacted}")
     with maintenance(admin, avoid=(live_name(request, manifest), final_name(request, manifest))) as session:
-        prepare(session, manifest, Needs(), request, RESTORE)
-        check_unchanged(place, manifest)
         if manifest.encrypted:
             plan, _target = prepare(session, manifest, Needs(), request, RESTORE)
+            check_unchanged(place, manifest)
             unknown = "the dump is encrypted: which roles and extensions it needs is only known when it is restored"
             return replace(plan, warnings=(*plan.warnings, unknown))
-        client = choose_restore_client(installed_clients(), manifest.client_version)
-        needs = read_needs(read_sql(plain_dump(place, manifest, None, place), client))
-        return prepare(session, manifest, needs, request, RESTORE)[0]
+        needs = read_needs(read_structure(place / DUMP, place, manifest))
+        plan, _target = prepare(session, manifest, needs, request, RESTORE)
+        check_unchanged(place, manifest)
+        return plan
+
+
+def read_structure(dump: Path, place: Path, manifest: Manifest) -> str:
+    """The dump's own SQL; where it cannot be read, rather what became of the file."""
+    try:
+        return read_sql(dump, choose_restore_client(installed_clients(), manifest.client_version))
+    except BackupError:
+        check_unchanged(place, manifest)
+        raise
 
 
 def prepare(session: Session, manifest: Manifest, needs: Needs, request: Request, kind: str) -> tuple[Plan, Target]:
@@ -163,7 +177,13 @@ def built(job: Job, kind: str) -> Iterator[None]:
             create(job.session, sql, mark, plan, owner=owner, grants=not request.no_owner)
         with timer.step("restore"):
             log_step(job, f"restoring into {plan.scratch} with {plan.jobs} jobs")
-            fill(job.dump, url, plan.client, job.target.major, plan.jobs, _arguments(job))
+            _make_schemas(job, url)
+            errors = fill(job.dump, url, plan.client, job.target.major, plan, _arguments(job))
+            if errors:
+                job.notes.append(
+                    f"{len(errors)} objects need what this backup of some tables lacks: {summary(errors)}"
+                )
+                log_step(job, job.notes[-1])
         with timer.step("count"):
             log_step(job, f"counting {len(job.tables)} tables")
             wrong = differences(url, job.tables, hashed=any(table.hash for table in job.tables))
@@ -173,6 +193,18 @@ def built(job: Job, kind: str) -> Iterator[None]:
     finally:
         with suppress(BackupError):
             drop(job.session, plan.scratch)
+
+
+def _make_schemas(job: Job, url: DatabaseUrl) -> None:
+    """A dump of chosen tables lacks their schemas."""
+    schemas = sorted({table.schema for table in job.tables} - {"public"}) if job.plan.manifest.include else []
+    if schemas:
+        connection = connect(url)
+        try:
+            for schema in schemas:
+                Session(url, connection).do(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+        finally:
+            connection.close()
 
 
 def _arguments(job: Job) -> list[str]:
@@ -210,7 +242,7 @@ def result(job: Job, old: str, expires: str) -> Result:
         old_database=old,
         old_expires=expires,
         undo=f"quayside-backup undo {job.name}" if old else "",
-        warnings=job.plan.warnings,
+        warnings=(*job.plan.warnings, *job.notes),
     )
 
 

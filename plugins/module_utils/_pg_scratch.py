@@ -104,34 +104,43 @@ def conninfo(database: str) -> str:
     return f"dbname='{escaped}'"
 
 
-def fill(dump: Path, url: DatabaseUrl, client: int, server: int, jobs: int, more: Sequence[str]) -> None:
-    """Run pg_restore to its end; the first error ends it."""
-    command = [tool(client, "pg_restore"), "--no-password", f"--dbname={conninfo(url.database)}", f"--jobs={jobs}"]
-    command += ["--no-subscriptions", *more]
+def fill(dump: Path, url: DatabaseUrl, client: int, server: int, plan: Plan, more: Sequence[str]) -> list[str]:
+    """Run pg_restore to its end; the first error ends it.
+
+    A backup of some tables may lack what they refer to: then its rows have to be there, and the errors are returned.
+    """
+    command = [tool(client, "pg_restore"), "--no-password", f"--dbname={conninfo(url.database)}"]
+    command += [f"--jobs={plan.jobs}", "--no-subscriptions", *more]
+    older = client >= _NEWER_PARAMETER_SINCE > server
     try:
-        if client >= _NEWER_PARAMETER_SINCE > server:
-            _fill_older(command, dump, url)
+        if older or plan.manifest.partial:
+            errors = _fill_leniently(command, dump, url)
         else:
             run([*command, "--exit-on-error", str(dump)], url)
+            return []
     except BackupError as error:
         raise BackupError(f"pg_restore failed: {error}.") from None
+    known = f'unrecognized configuration parameter "{_NEWER_PARAMETER}"'
+    telling = [error for error in errors if not (older and known in error)]
+    if telling and not plan.manifest.partial:
+        raise BackupError(f"pg_restore failed: {telling[0]}.")
+    return telling
 
 
-def _fill_older(command: Sequence[str], dump: Path, url: DatabaseUrl) -> None:
-    """Restore into a server that lacks a parameter which every session of pg_restore sets; any other error counts."""
+def _fill_leniently(command: Sequence[str], dump: Path, url: DatabaseUrl) -> list[str]:
+    """Restore what can be restored, and return the errors; BackupError if it ended before the end."""
     with tempfile.TemporaryFile() as said:
         try:
-            # The shell only joins its two outputs, and is then replaced by it.
+            # The shell only joins its two outputs, and is then replaced by pg_restore.
             run(["/bin/sh", "-c", 'exec "$0" "$@" 2>&1', *command, str(dump)], url, output=said)
         except BackupError as error:
             said.seek(0)
             lines = said.read().decode("utf-8", "replace").splitlines()
-            errors = [line for line in lines if " error: " in line]
-            known = f'unrecognized configuration parameter "{_NEWER_PARAMETER}"'
-            telling = [line for line in errors if known not in line]
-            ended = any(line.startswith("pg_restore: warning: errors ignored on restore: ") for line in lines)
-            if telling or not errors or not ended:
-                raise BackupError(telling[0].partition(" error: ")[2] if telling else str(error)) from None
+            errors = [line.partition(" error: ")[2] for line in lines if " error: " in line]
+            if not any(line.startswith("pg_restore: warning: errors ignored on restore: ") for line in lines):
+                raise BackupError(errors[-1] if errors else str(error)) from None
+            return errors
+    return []
 
 
 def analyze(url: DatabaseUrl, client: int, jobs: int) -> None:
