@@ -97,6 +97,8 @@ def led_elsewhere(lines: Sequence[str]) -> Iterator[tuple[Port, str]]:
 def asked_first(lines: Sequence[str], chain: str) -> bool:
     """Does FORWARD jump to this chain before anything of Docker's could let a packet through?"""
     forward = [line for line in lines if line.startswith("-A FORWARD ")]
-    # Without ip6tables Docker forwards nothing over IPv6, and ufw's policy is what stands there.
-    first = next((line for line in forward if "-j DOCKER" in line or line.endswith("-j ACCEPT")), None)
+    # Docker's isolation of networks refuses and lets nothing in. Without ip6tables Docker forwards nothing over IPv6,
+    # and ufw's policy is what stands there.
+    letting = re.compile(r"-j (?:DOCKER(?!-ISOLATION)|ACCEPT$)")
+    first = next((line for line in forward if letting.search(line)), None)
     return first in (None, f"-A FORWARD -j {chain}")
