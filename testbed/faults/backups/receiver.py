@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 LOCK = threading.Lock()
 
@@ -19,7 +20,7 @@ class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode(errors="replace")
         heard = {"at": time.time(), "method": self.command, "path": self.path, "body": body}
-        with LOCK, open(sys.argv[2], "a", encoding="utf-8") as stream:
+        with LOCK, Path(sys.argv[2]).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(heard) + "\n")
         self.send_response(200)
         self.send_header("Content-Length", "0")
