@@ -20,7 +20,7 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: value for key, value in entry.items() if value is not None}
     if given.get("drill") is False:
         given["drill"] = {"enabled": False}
-    if not given.get("encrypt", True):
+    if given.get("encrypt") is False:
         del given["encrypt"]
     return given
 

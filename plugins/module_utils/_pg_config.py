@@ -169,7 +169,8 @@ def _checked(name: str, entry: Mapping[str, Any], root: str) -> Database:
         offsite_given=offsite,
         keep_old_days=number("keep_old_days", entry.get("keep_old_days", 7), 0, 3650, "days"),
     )
-    if encrypt and not database.recipients:
+    # An empty mapping is a mistake, and must not end in a backup that anyone can read.
+    if "encrypt" in entry and not database.recipients:
         raise BackupError(
             "encrypt names no recipients; an age1… or ssh-… public key is accepted, or no encrypt at all."
         )
@@ -215,7 +216,7 @@ def _database_to_dict(database: Database, redacted: bool) -> dict[str, Any]:
         "hashed": database.hashed,
         "shrink_percent": database.shrink_percent,
         "drill": _drill_to_dict(drill, database, redacted) if drill else False,
-        "encrypt": {"recipients": list(database.recipients)} if database.recipients else {},
+        "encrypt": {"recipients": list(database.recipients)} if database.recipients else None,
         "offsite": [_hide(entry) if redacted else dict(entry) for entry in database.offsite_given],
         "keep_old_days": database.keep_old_days,
     }
