@@ -25,6 +25,8 @@ COUNTS = (
 
 def backups(host: Any, name: str = "ledger") -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(host.check_output("quayside-backup list --json %s", name))
+    for backup in found:
+        del backup["age_hours"]  # the only thing that changes by itself
     return found
 
 
@@ -64,11 +66,11 @@ def settings(**entry: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def locked_table(host: Any) -> Iterator[Callable[[], None]]:
-    """A migration that holds a table, so that a dump waits in the middle."""
+def held_view(host: Any) -> Iterator[Callable[[], None]]:
+    """A migration that holds a view, so that pg_dump waits in the middle, when its tables are locked already."""
     host.check_output(
         "systemd-run --quiet --unit=holder --collect -- runuser -u postgres -- psql -Xq -d ledger"
-        " -c 'BEGIN' -c 'LOCK TABLE entry' -c 'SELECT pg_sleep(300)'"
+        " -c 'BEGIN' -c 'ALTER VIEW balance RENAME TO held' -c 'SELECT pg_sleep(300)'"
     )
     wait_until(
         host,
@@ -100,6 +102,8 @@ def test_the_timer_fires_at_three_and_catches_up(host: Any) -> None:
     assert host.check_output("systemctl is-enabled quayside-backup@ledger.timer") == "enabled"
     assert "03:0" in host.check_output("systemctl list-timers --no-pager quayside-backup@ledger.timer")
     assert "OnCalendar=Sun 04:00" in host.check_output("systemctl cat quayside-backup@denied.timer")
+    assert "OnCalendar=Sun 04:30" in host.check_output("systemctl cat quayside-backup-drill@ledger.timer")
+    assert not host.file("/etc/systemd/system/quayside-backup-drill@denied.timer").exists
 
 
 def test_a_backup_restores_with_every_row(host: Any) -> None:
@@ -113,6 +117,16 @@ def test_a_backup_restores_with_every_row(host: Any) -> None:
         assert sql(host, COUNTS, "scratch") == sql(host, COUNTS) == "100 20000 200010000 20000"
     finally:
         sql(host, "DROP DATABASE scratch", "postgres")
+
+
+def test_a_drill_proves_a_backup_by_a_restore(host: Any) -> None:
+    backup = back_up(host)
+    assert not backup["proven"]
+    host.check_output("systemctl start quayside-backup-drill@ledger.service")
+    proven = backups(host)[-1]
+    assert proven["id"] == backup["id"] and proven["proven"] and proven["proof"]["rows"] == 20100
+    assert "PROVEN" in host.check_output("quayside-backup list ledger")
+    assert sql(host, "SELECT count(*) FROM pg_database WHERE datname LIKE '%drill%'", "postgres") == "0"
 
 
 def test_a_cut_backup_is_not_trusted(host: Any) -> None:
@@ -159,21 +173,19 @@ def test_only_root_can_read(host: Any) -> None:
     assert host.file("/etc/quayside/backup.json").mode == 0o600
 
 
-def test_no_secret_in_any_command_line(host: Any, locked_table: Callable[[], None]) -> None:
+def test_no_secret_in_any_command_line(host: Any, held_view: Callable[[], None]) -> None:
     host.check_output("systemctl start --no-block quayside-backup@ledger.service")
     wait_until(host, "pgrep -x pg_dump")
     commands = host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
     environment = host.check_output("tr '\\0' ' ' < /proc/$(pgrep -x pg_dump | head -1)/environ")
     assert "--lock-wait-timeout=60000" in commands and "PGPASSFILE=" in environment
     assert SECRET not in commands + environment
-    locked_table()
+    held_view()
     wait_until(host, "! systemctl is-active --quiet quayside-backup@ledger.service")
     assert host.run("systemctl is-failed quayside-backup@ledger.service").rc != 0
 
 
-def test_a_run_killed_in_the_middle_leaves_nothing_and_blocks_nothing(
-    host: Any, locked_table: Callable[[], None]
-) -> None:
+def test_a_run_killed_in_the_middle_leaves_nothing_and_blocks_nothing(host: Any, held_view: Callable[[], None]) -> None:
     before = backups(host)
     host.check_output("systemctl start --no-block quayside-backup@ledger.service")
     wait_until(host, "pgrep -x pg_dump")
@@ -181,7 +193,7 @@ def test_a_run_killed_in_the_middle_leaves_nothing_and_blocks_nothing(
     host.check_output("systemctl kill --kill-who=main --signal=KILL quayside-backup@ledger.service")
     wait_until(host, "! pgrep -x pg_dump")
     assert backups(host) == before and hidden(host)
-    locked_table()
+    held_view()
     host.run("systemctl reset-failed quayside-backup@ledger.service")
     assert back_up(host)["verified"]
     assert hidden(host) == []
