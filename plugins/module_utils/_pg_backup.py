@@ -125,7 +125,7 @@ def take(
                 path.rename(folder / manifest.id)
                 flush_directory(folder)
             except OSError as error:
-                raise BackupError(f"The backup of {name} in {folder} failed: {error.strerror}.") from None
+                raise BackupError(f"The backup of {name} in {folder} failed: {error.strerror or error}.") from None
             finally:
                 shutil.rmtree(path, ignore_errors=True)
     if manifest.quarantine:

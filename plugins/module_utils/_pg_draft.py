@@ -21,7 +21,7 @@ from ._pg_judgement import compare_rows
 from ._pg_programs import Server, run, tool
 from ._pg_relations import Selection
 from ._pg_repository import DUMP, GLOBALS, BackupError, DumpFile, Manifest, Proof, Table, format_time
-from ._pg_snapshot import check_alive, count, exported, release, select, sources
+from ._pg_snapshot import cancel, check_alive, count, exported, release, select, sources
 from ._pg_store import Log, utc_now
 
 #: Tries a restore of a plain dump, before it is encrypted to keys that are not here.
@@ -130,7 +130,7 @@ class Draft:
             files = [reading.result()]
             counted = counting.result()
         except BaseException:
-            connection.cancel()
+            cancel(connection)
             raise
         self.seconds["sha256"], self.seconds["count"] = round(reading.seconds, 3), round(counting.seconds, 3)
         if (self._folder / GLOBALS).exists():

@@ -197,6 +197,12 @@ def sources(connection: Any, oids: Sequence[int]) -> list[Source]:
     ]
 
 
+def cancel(connection: Any) -> None:
+    """End what the session does, for nobody waits for it any more."""
+    with suppress(DATABASE_ERROR):
+        connection.cancel()
+
+
 def check_alive(connection: Any) -> None:
     """BackupError when the session has ended."""
     _rows(connection, "SELECT 1")

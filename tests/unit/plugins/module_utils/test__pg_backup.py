@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -218,6 +219,20 @@ def test_a_session_that_ends_while_it_counts_fails_the_backup(
     with pytest.raises(BackupError, match=r"public\.t cannot be counted: terminating connection\."):
         take(root, "ledger", URL, Options())
     assert visible(root) == []
+
+
+@pytest.mark.parametrize(("module", "step"), [(_pg_draft, "fingerprint"), (_pg_backup, "write_atomically")])
+def test_a_disk_that_is_full_at_any_step_keeps_what_was_there(
+    clients: Path, root: str, monkeypatch: pytest.MonkeyPatch, module: object, step: str
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    good = take(root, "ledger", URL, Options())
+    monkeypatch.setattr(module, step, full)
+    with pytest.raises(BackupError, match=rf"The backup of ledger in {root}/ledger failed: No space left on device\."):
+        take(root, "ledger", URL, Options())
+    assert visible(root) == [good.id]
 
 
 def test_a_dump_that_does_not_decode_ends_the_count(clients: Path, root: str, server: Server) -> None:
