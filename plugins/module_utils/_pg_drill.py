@@ -13,6 +13,7 @@ from ._pg_mark import DRILL
 from ._pg_programs import installed_clients
 from ._pg_repository import BackupError, Manifest, Proof, format_time
 from ._pg_restore import Job, built, prepare
+from ._pg_restore_check import owner_problems
 from ._pg_restore_plan import Request, choose_restore_client
 from ._pg_scratch import Timer, ending_cleanly, read_sql, sweep_locked
 from ._pg_source import check_readable, check_unchanged, find_backup, plain_dump, private_folder
@@ -78,6 +79,11 @@ def _prove(
             except BackupError as error:
                 return _failed(str(error), target.version, timer.total)
             needs = read_needs(sql)
+            if owner_problems(needs, target):
+                log(
+                    f"{name}: the server lacks roles of the dump, or rights on them: drilling without owners and grants"
+                )
+                request = replace(request, no_owner=True)
             plan, target = prepare(session, manifest, needs, request, DRILL)
         sweep_locked(admin, session, name, None, log, plan.final)
         job = Job(admin, session, name, dump, sql, needs, target, plan, request, private, log, timer)

@@ -43,10 +43,11 @@ class Statement:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a dump takes for granted on a server. Owners are roles too."""
+    """What a dump takes for granted on a server. Owners are roles too; named are those that no_owner does not spare."""
 
     roles: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     tablespaces: tuple[str, ...] = ()
     subscriptions: tuple[str, ...] = ()
@@ -62,6 +63,11 @@ class DatabaseSql:
     settings: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     comment: str = "NULL"
+
+    @property
+    def own_settings(self) -> tuple[str, ...]:
+        """Those that are no role's."""
+        return tuple(text for text in self.settings if text.startswith("ALTER DATABASE"))
 
 
 def quote(name: str) -> str:
@@ -107,6 +113,7 @@ def read_needs(sql: str) -> Needs:
     """Every role, extension and tablespace that the dump names."""
     roles: set[str] = set()
     owners: set[str] = set()
+    named: set[str] = set()
     extensions: set[str] = set()
     tablespaces: set[str] = set()
     subscriptions: set[str] = set()
@@ -123,7 +130,9 @@ def read_needs(sql: str) -> Needs:
         elif statement.begins("CREATE", "SUBSCRIPTION"):
             subscriptions.add(unquote(tokens[2]))
         roles.update(_roles_of(statement))
-    return Needs(*(tuple(sorted(found)) for found in (roles | owners, owners, extensions, tablespaces, subscriptions)))
+        named.update(_roles_of(statement) if tokens[:2] in (("CREATE", "POLICY"), ("CREATE", "USER")) else ())
+    found = (roles | owners, owners, named, extensions, tablespaces, subscriptions)
+    return Needs(*(tuple(sorted(names)) for names in found))
 
 
 def _roles_of(statement: Statement) -> set[str]:

@@ -174,15 +174,13 @@ def built(job: Job, kind: str) -> Iterator[None]:
     try:
         with timer.step("create"):
             owner = request.owner if request.no_owner else sql.owner
-            create(job.session, sql, mark, plan, owner=owner, grants=not request.no_owner)
+            job.notes.extend(create(job.session, sql, mark, plan, owner=owner, grants=not request.no_owner))
         with timer.step("restore"):
             log_step(job, f"restoring into {plan.scratch} with {plan.jobs} jobs")
             _make_schemas(job, url)
             errors = fill(job.dump, url, plan.client, job.target.major, plan, _arguments(job))
             if errors:
-                job.notes.append(
-                    f"{len(errors)} objects need what this backup of some tables lacks: {summary(errors)}"
-                )
+                job.notes.append(f"{len(errors)} objects need what this backup of some tables lacks: {summary(errors)}")
                 log_step(job, job.notes[-1])
         with timer.step("count"):
             log_step(job, f"counting {len(job.tables)} tables")

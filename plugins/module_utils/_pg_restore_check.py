@@ -99,26 +99,37 @@ def _right_problems(needs: Needs, target: Target, request: Request) -> list[str]
             f"The role {target.user} may not create databases; ALTER ROLE {user} CREATEDB; or give an admin_url of "
             "a role that may."
         )
-    known = {role.name: role for role in target.roles}
     if request.no_owner:
-        if request.owner and request.owner not in known:
-            problems.append(f"The server has no role {request.owner}; CREATE ROLE {quote(request.owner)} LOGIN;")
-    else:
-        missing = [role for role in needs.roles if role not in known]
+        wanted = sorted({*needs.named, *filter(None, [request.owner])})
+        missing = [role for role in wanted if role not in {known.name for known in target.roles}]
         if missing:
             lines = " ".join(f"CREATE ROLE {quote(role)};" for role in missing)
-            problems.append(
-                f"The server has no role {', '.join(missing)}, which the dump names; {lines} (globals.sql beside "
-                "the dump has them in full), or pass no_owner."
-            )
-        foreign = [role for role in needs.owners if role in known and not known[role].reachable]
-        if foreign:
-            lines = " ".join(f"GRANT {quote(role)} TO {user};" for role in foreign)
-            problems.append(
-                f"The role {target.user} may not give anything to {', '.join(foreign)}; {lines} or give an admin_url "
-                "of a superuser, or pass no_owner."
-            )
+            problems.append(f"The server has no role {', '.join(missing)}, which is needed all the same; {lines}")
+    else:
+        problems += owner_problems(needs, target)
     return problems + _extension_problems(needs, target)
+
+
+def owner_problems(needs: Needs, target: Target) -> list[str]:
+    """What keeps owners and grants from being restored."""
+    problems = []
+    user = quote(target.user)
+    known = {role.name: role for role in target.roles}
+    missing = [role for role in needs.roles if role not in known]
+    if missing:
+        lines = " ".join(f"CREATE ROLE {quote(role)};" for role in missing)
+        problems.append(
+            f"The server has no role {', '.join(missing)}, which the dump names; {lines} (globals.sql beside "
+            "the dump has them in full), or pass no_owner."
+        )
+    foreign = [role for role in needs.owners if role in known and not known[role].reachable]
+    if foreign:
+        lines = " ".join(f"GRANT {quote(role)} TO {user};" for role in foreign)
+        problems.append(
+            f"The role {target.user} may not give anything to {', '.join(foreign)}; {lines} or give an admin_url "
+            "of a superuser, or pass no_owner."
+        )
+    return problems
 
 
 def _extension_problems(needs: Needs, target: Target) -> list[str]:

@@ -64,8 +64,8 @@ def read_sql(dump: Path, client: int) -> str:
         raise BackupError(f"The dump cannot be read: {error}.") from None
 
 
-def create(session: Session, sql: DatabaseSql, mark: Mark, plan: Plan, *, owner: str, grants: bool) -> None:
-    """Make an empty database like the dump's, marked as ours."""
+def create(session: Session, sql: DatabaseSql, mark: Mark, plan: Plan, *, owner: str, grants: bool) -> list[str]:
+    """Make an empty database like the dump's, marked as ours; returns the settings that we may not set."""
     name = plan.scratch
     statement = sql.create or f"CREATE DATABASE {quote(name)} TEMPLATE template0"
     try:
@@ -74,13 +74,22 @@ def create(session: Session, sql: DatabaseSql, mark: Mark, plan: Plan, *, owner:
         hint = "; install its locale on the server and restart that" if "locale" in str(error) else ""
         raise BackupError(f"The database {name} cannot be created: {error}{hint}.") from None
     set_comment(session, name, literal(mark.to_text()))
+    left_out = []
     try:
+        for statement in sql.settings if grants else sql.own_settings:
+            try:
+                session.do(statement)
+            except BackupError as error:
+                if "permission denied" not in str(error):
+                    raise
+                left_out.append(f"left out for want of rights: {statement}")
         if owner:
             session.do(f"ALTER DATABASE {quote(name)} OWNER TO {quote(owner)}")
-        for statement in (*sql.settings, *(sql.grants if grants else ())):
+        for statement in sql.grants if grants else ():
             session.do(statement)
     except BackupError as error:
         raise BackupError(f"The database {name} cannot be made like the dump's: {error}.") from None
+    return left_out
 
 
 def set_comment(session: Session, name: str, text: str) -> None:
