@@ -10,6 +10,7 @@ from typing import Any
 
 from ._app_places import MAX_REPLICAS, SLOT_BLOCK
 from ._backup_schema import BACKUP
+from ._certbot_wanted import DNS_PLUGINS
 from ._database_url import DatabaseUrlError, parse
 from ._edge_schema import AUTH, EDGE_KEYS, MAINTENANCE
 from ._rules import Key, ListOf, MapOf, Problem, Record, Rule, boolean, choice, integer, number, text
@@ -180,6 +181,17 @@ APP = Record(
             )
         ),
         "maintenance": Key(MAINTENANCE, {}),
+        "certificate": Key(
+            Record(
+                {
+                    "source": Key(choice("acme", "self_signed", "file"), "acme"),
+                    "dns": Key(choice(*DNS_PLUGINS)),
+                    "certificate": Key(text("a file on the controller")),
+                    "key": Key(text("a file on the controller")),
+                }
+            ),
+            {},
+        ),
         "resources": Key(
             Record(
                 {

@@ -61,6 +61,7 @@ def _across_keys(app: object) -> Iterator[Problem]:
         yield from _across_database(app)
         yield from _across_names(app)
         yield from within(app)
+        yield from _across_certificate(app.get("certificate"))
 
 
 def _across_source(app: Mapping[str, Any]) -> Iterator[Problem]:
@@ -87,6 +88,18 @@ def _across_database(app: Mapping[str, Any]) -> Iterator[Problem]:
     for name, owners in (("path", ("sql", "prisma")), ("check", ("command",))):
         if tool in MIGRATION_TOOLS and tool not in owners and migrate.get(name):
             yield Problem(f"migrate.{name}", "given", f"it goes with tool: {' or '.join(owners)}, and tool is {tool}")
+
+
+def _across_certificate(certificate: object) -> Iterator[Problem]:
+    if not isinstance(certificate, Mapping):
+        return
+    source = certificate.get("source", "acme")
+    for name in ("certificate", "key"):
+        if source == "file" and not certificate.get(name):
+            yield Problem(f"certificate.{name}", "missing", "it must be given when source is file")
+    for name, owner in (("certificate", "file"), ("key", "file"), ("dns", "acme")):
+        if source != owner and certificate.get(name):
+            yield Problem(f"certificate.{name}", "given", f"it goes with source: {owner}, and source is {source}")
 
 
 def _across_names(app: Mapping[str, Any]) -> Iterator[Problem]:
@@ -149,7 +162,9 @@ def sites(apps: object, ports: Mapping[str, int]) -> list[dict[str, Any]]:
     for app in listed:
         # Unknown only in a check of a host that has none yet: the diff then shows the first block.
         slots = slot_ports(ports.get(app["name"], FIRST_SLOT_PORT), app["replicas"])
-        folder = f"/etc/letsencrypt/live/{owner_of(app, listed)['name']}"
+        owner = owner_of(app, listed)
+        place = "/etc/letsencrypt/live" if owner["certificate"]["source"] == "acme" else "/etc/quayside-certificates"
+        folder = f"{place}/{owner['name']}"
         auth = app["basic_auth"]
         site = {key: app[key] for key in _SITE_KEYS} | {
             "certificate": f"{folder}/fullchain.pem",
@@ -173,7 +188,12 @@ def passwords(apps: object) -> dict[str, dict[str, str]]:
 def certificates(apps: object) -> list[dict[str, Any]]:
     """Return `letsencrypt_certificates`: one for each app with all its names; apps that share domains share it."""
     listed = normal(apps)
-    return [{"name": app["name"], "domains": app["domains"]} for app in listed if owner_of(app, listed) is app]
+    result = []
+    for app in listed:
+        if owner_of(app, listed) is app:
+            told = {key: value for key, value in app["certificate"].items() if value and value != "acme"}
+            result.append({"name": app["name"], "domains": app["domains"], **told})
+    return result
 
 
 def databases(apps: object) -> list[dict[str, Any]]:

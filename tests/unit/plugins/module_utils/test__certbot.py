@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 from ansible_collections.quayside.web.plugins.module_utils._certbot import (
-    Certificate,
-    CertificateError,
     Lineage,
     Source,
     Step,
     describe,
-    explain_failure,
     make_plan,
-    parse_certificates,
     parse_lineage,
+)
+from ansible_collections.quayside.web.plugins.module_utils._certbot_errors import explain_failure, is_about_the_server
+from ansible_collections.quayside.web.plugins.module_utils._certbot_wanted import (
+    Certificate,
+    CertificateError,
+    check_dns,
+    parse_certificates,
 )
 
 NOW = 1_800_000_000.0
@@ -216,3 +219,67 @@ def test_a_failure_is_one_sentence_with_the_fix(said: str, answer: str, fix: str
     assert answer in sentence
     assert fix in sentence
     assert "\n" not in sentence
+
+
+def test_names_are_proved_over_dns_where_that_is_asked_for() -> None:
+    source = Source(SOURCE.directory_url, SOURCE.webroot, dns={"ovh": ("/root/ovh.ini", 30)})
+    argv = Step(Certificate("shop", ("*.shop.test",), "ovh"), "issue", ()).argv(source)
+    assert "--webroot" not in argv
+    assert argv[argv.index("--authenticator") + 1] == "dns-ovh"
+    assert argv[argv.index("--dns-ovh-credentials") + 1] == "/root/ovh.ini"
+    assert argv[argv.index("--dns-ovh-propagation-seconds") + 1] == "30"
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"key_type": "rsa"}, ["--key-type", "rsa"]),
+        ({"profile": "tlsserver"}, ["--preferred-profile", "tlsserver"]),
+        ({"secrets_file": "/run/eab.ini"}, ["--config", "/run/eab.ini"]),
+    ],
+    ids=["type of key", "profile", "external account"],
+)
+def test_what_else_certbot_gets(changes: dict[str, Any], wanted: list[str]) -> None:
+    argv = ISSUE.argv(Source(SOURCE.directory_url, SOURCE.webroot, **changes))
+    assert wanted[1] == argv[argv.index(wanted[0]) + 1]
+
+
+@pytest.mark.parametrize(
+    ("lineage", "reason"),
+    [
+        ({"key_type": "rsa"}, "has a key of type rsa"),
+        ({"profile": "shortlived"}, "has the profile shortlived"),
+        ({"authenticator": "dns-ovh"}, "is renewed by dns-ovh"),
+    ],
+)
+def test_another_kind_of_certificate_is_reissued(lineage: dict[str, Any], reason: str) -> None:
+    (step,) = make_plan([SHOP], {"shop": Lineage(**{**GOOD, **lineage})}, SOURCE, NOW)
+    assert step.reasons == (reason,)
+
+
+@pytest.mark.parametrize(
+    ("dns", "told"),
+    [
+        ({}, "'shop' is proved by ovh, which letsencrypt_dns gives no credentials for"),
+        ({"ovh": {}}, "ovh has no credentials"),
+        ({"ohv": {"credentials": {}}}, "'ohv' is unknown"),
+        ({"ovh": {"credentials": {"key": "a\nb"}}}, "the credential key is not on one line"),
+    ],
+    ids=["none", "empty", "unknown plugin", "two lines"],
+)
+def test_a_plugin_needs_its_credentials(dns: dict[str, Any], told: str) -> None:
+    with pytest.raises(CertificateError, match=told):
+        check_dns([Certificate("shop", ("shop.test",), "ovh")], dns)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("requests.exceptions.ConnectionError: Max retries exceeded", True),
+        ("Another instance of Certbot is already running.", True),
+        ("Domain: a.test\nType: dns\nDetail: NXDOMAIN", False),
+        ("urn:ietf:params:acme:error:rateLimited", False),
+    ],
+)
+def test_only_what_the_server_refused_is_remembered(said: str, expected: bool) -> None:
+    assert is_about_the_server(said) is expected

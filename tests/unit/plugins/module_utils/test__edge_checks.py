@@ -86,6 +86,12 @@ def test_a_prefix_covers_what_lies_below_it(prefix: str, path: str, expected: bo
         ),
         pytest.param([app(headers={"Content-Length": "1"})], "set for each answer by nginx or the app", id="framing"),
         pytest.param([app(headers={"Strict-Transport": "1"})], "Strict-Transport-Security?", id="header typo"),
+        pytest.param(
+            [app(certificate={"source": "file", "certificate": "a.pem"})],
+            "certificate.key is missing; accepted: it must be given when source is file",
+            id="certificate without key",
+        ),
+        pytest.param([app(certificate={"source": "self_signed", "dns": "ovh"})], "source: acme", id="dns of none"),
         pytest.param([app(maintenance={"allow": ["10.0.0.1/8"]})], "maintenance.allow[0]", id="network"),
     ],
 )
@@ -136,3 +142,23 @@ def test_a_site_of_an_app_is_accepted_as_it_is() -> None:
     assert site["headers"]["X-Frame-Options"] == ""
     assert site["maintenance"]["flag"] == "/var/lib/quayside/apps/shop/maintenance"
     assert site["health_path"] == "/health"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "expected", "folder"),
+    [
+        ({}, {}, "/etc/letsencrypt/live/shop"),
+        ({"dns": "ovh"}, {"dns": "ovh"}, "/etc/letsencrypt/live/shop"),
+        ({"source": "self_signed"}, {"source": "self_signed"}, "/etc/quayside-certificates/shop"),
+        (
+            {"source": "file", "certificate": "a.pem", "key": "b.pem"},
+            {"source": "file", "certificate": "a.pem", "key": "b.pem"},
+            "/etc/quayside-certificates/shop",
+        ),
+    ],
+    ids=["by default", "over DNS", "self-signed", "brought"],
+)
+def test_where_a_certificate_comes_from(certificate: dict[str, str], expected: dict[str, str], folder: str) -> None:
+    apps = [app(certificate=certificate)]
+    assert _apps.certificates(apps) == [{"name": "shop", "domains": ["shop.test", "www.shop.test"], **expected}]
+    assert _apps.sites(apps, {})[0]["certificate"] == f"{folder}/fullchain.pem"
