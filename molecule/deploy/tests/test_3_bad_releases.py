@@ -60,7 +60,7 @@ def test_what_is_never_healthy_is_shown() -> None:
 
 
 def test_another_release_that_answers_does_not_count() -> None:
-    changes = {"health": {"interval": 0.25, "timeout": 10, "expect": {"release": "{release}"}}}
+    changes = {"health": {"interval": 0.25, "timeout": 20, "expect": {"release": "{release}"}}}
     run = refused(deploy("2.0.0-impostor", ledger_changes=changes))
     for bed in BEDS:
         assert "release" in run.message(bed)
