@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from . import _docker_api, _ufw_docker, _ufw_output, _undo
@@ -49,17 +51,22 @@ def must(run: Run, *argv: str) -> None:
 
 
 def read_connection() -> _ufw_output.Connection | None:
-    """SSH_CONNECTION of the nearest ancestor that has it: sudo takes it from our own environment."""
-    pid = os.getpid()
+    """The SSH connection of our ancestors: sudo takes SSH_CONNECTION from our own environment.
+
+    The outermost process that has it is the user's own; between it and us stands a sudo, which is root's.
+    """
+    pid, connection = os.getpid(), None
     while pid > 1:
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+            owner = pwd.getpwuid(Path(f"/proc/{pid}").stat().st_uid).pw_name
             pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
-        except (OSError, ValueError, IndexError):
-            return None
+        except (OSError, ValueError, IndexError, KeyError):
+            break
         if found := re.search(r"(?:^|\x00)SSH_CONNECTION=([^\x00]*)", environment):
-            return _ufw_output.parse_connection(found.group(1))
-    return None
+            parsed = _ufw_output.parse_connection(found.group(1))
+            connection = replace(parsed, user=owner) if parsed else connection
+    return connection
 
 
 def read_ssh_ports(run: Run) -> set[int]:

@@ -19,6 +19,8 @@ class Connection:
 
     client: str
     port: int
+    client_port: int = 0
+    user: str = ""
 
 
 def parse_added(text: str) -> tuple[str, ...]:
@@ -76,4 +78,4 @@ def parse_connection(value: str) -> Connection | None:
     with suppress(ValueError):
         address = ipaddress.ip_address(text)
         text = str(getattr(address, "ipv4_mapped", None) or address)
-    return Connection(text, int(fields[3]))
+    return Connection(text, int(fields[3]), int(fields[1]) if fields[1].isdigit() else 0)

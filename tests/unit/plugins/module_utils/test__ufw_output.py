@@ -59,9 +59,9 @@ def test_ports_of_ssh() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("192.0.2.1 50000 198.51.100.2 2222", Connection("192.0.2.1", 2222)),
-        ("fe80::1%eth0 50000 fe80::2%eth0 22", Connection("fe80::1", 22)),
-        ("::ffff:192.0.2.1 50000 ::ffff:198.51.100.2 22", Connection("192.0.2.1", 22)),
+        ("192.0.2.1 50000 198.51.100.2 2222", Connection("192.0.2.1", 2222, 50000)),
+        ("fe80::1%eth0 50000 fe80::2%eth0 22", Connection("fe80::1", 22, 50000)),
+        ("::ffff:192.0.2.1 50000 ::ffff:198.51.100.2 22", Connection("192.0.2.1", 22, 50000)),
         ("", None),
         ("nonsense", None),
     ],
