@@ -23,7 +23,7 @@ _MEBIBYTE = 1 << 20
 _SMALLEST_PART = 5
 _LARGEST_PART = 5 << 10
 #: Parts that are uploaded side by side are held in memory, each whole.
-_PARTS_IN_MEMORY = 32
+_MEBIBYTES_SIDE_BY_SIDE = 16
 _DEFAULT_KEEP = Keep()
 _PLACES = {"s3": s3_place, "sftp": sftp_place, "local": local_place}
 
@@ -160,7 +160,7 @@ def environment(target: Target, *, obscured: str = "", known_hosts_file: str = "
     if target.type == "s3":
         part = part_size(largest, target.max_parts)
         settings["chunk_size"] = f"{part}M"
-        settings["upload_concurrency"] = str(max(1, min(4, _PARTS_IN_MEMORY // part)))
+        settings["upload_concurrency"] = str(max(1, min(2, _MEBIBYTES_SIDE_BY_SIDE // part)))
     return {_ENVIRONMENT + key.upper(): value for key, value in settings.items()}
 
 

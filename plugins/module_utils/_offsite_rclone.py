@@ -112,7 +112,8 @@ def connected(target: Target, largest: int = 0) -> Iterator[Rclone]:
     # An upload of a run that was killed must not go on beside the next one's.
     prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
     base = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-    base.update({"LC_ALL": "C", "HOME": "/nonexistent"})
+    # Go lets its heap grow to twice what is in use; here memory is dearer than the time of collecting it.
+    base.update({"LC_ALL": "C", "HOME": "/nonexistent", "GOGC": "20"})
     obscured = _obscure(target, program, base) if target.password else ""
     # The host keys as a file that exists in memory only.
     descriptor = os.memfd_create("known_hosts") if target.known_hosts else None
