@@ -57,6 +57,9 @@ def connect_directly(url: DatabaseUrl, **more: Any) -> Any:
         connection = psycopg2.connect(**arguments)
     try:
         connection.autocommit = True
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            # Its names may be of any bytes: as Latin-1 they come and go unchanged, as they do in a dump of it.
+            connection.set_client_encoding("LATIN1")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_catalog.pg_backend_pid()")
             row = cursor.fetchone()

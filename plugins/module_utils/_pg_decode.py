@@ -128,8 +128,8 @@ class Counter:
 
 
 def python_codec(encoding: str) -> str:
-    """Python's name of a PostgreSQL encoding."""
-    name = encoding.lower()
+    """Python's name of a PostgreSQL encoding; one in which every byte is a letter where the database has none."""
+    name = "latin1" if encoding == "SQL_ASCII" else encoding.lower()
     for candidate in (name, name.replace("win", "cp"), name.replace("koi8", "koi8_")):
         try:
             return codecs.lookup(candidate).name

@@ -20,8 +20,16 @@ class Connection:
     autocommit = False
     closed = 0
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, encoding: str = "UTF8") -> None:
         self.pid = pid
+        self.encodings = [encoding]
+        self.info = self
+
+    def parameter_status(self, name: str) -> str:
+        return {"server_encoding": self.encodings[0]}[name]
+
+    def set_client_encoding(self, encoding: str) -> None:
+        self.encodings.append(encoding)
 
     def cursor(self) -> Connection:
         return self
@@ -52,6 +60,14 @@ def test_a_direct_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (asked["host"], asked["dbname"], asked["password"]) == ("h", "postgres", SECRET)
     assert (asked["sslmode"], asked["sslrootcert"]) == ("verify-full", "/ca.pem")
     assert asked["application_name"] == "quayside-backup" and asked["keepalives_idle"] and asked["connect_timeout"]
+
+
+@pytest.mark.parametrize(("encoding", "set_to"), [("UTF8", []), ("LATIN1", []), ("SQL_ASCII", ["LATIN1"])])
+def test_names_without_an_encoding_keep_their_bytes(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, set_to: list[str]
+) -> None:
+    monkeypatch.setattr(psycopg2, "connect", lambda **_: Connection(7, encoding))
+    assert connect(URL).encodings[1:] == set_to
 
 
 def test_a_pooler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

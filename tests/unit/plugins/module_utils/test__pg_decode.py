@@ -85,7 +85,8 @@ def test_names_have_the_encoding_of_the_dump() -> None:
         ("WIN1252", "cp1252"),
         ("KOI8R", "koi8-r"),
         ("EUC_JP", "euc_jp"),
-        ("SQL_ASCII", "utf-8"),
+        ("SQL_ASCII", "iso8859-1"),
+        ("MULE_INTERNAL", "utf-8"),
     ],
 )
 def test_encodings(encoding: str, expected: str) -> None:
