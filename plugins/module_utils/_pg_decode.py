@@ -7,6 +7,7 @@ from __future__ import annotations
 import codecs
 import fcntl
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ from ._pg_programs import reading, run, tool
 from ._pg_repository import BackupError, Key
 
 _CHUNK = 1 << 20
+_PAUSE = 0.001
 _IDENTIFIER = rb'(?:"(?:[^"]|"")+"|[^\s".,()]+)'
 #: A quoted name may hold anything, a line end and " FROM stdin;" too.
 _COPY = re.compile(
@@ -41,6 +43,9 @@ def decode(path: Path, client: int) -> dict[Key, int]:
             read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
             while chunk := read(_CHUNK):
                 counter.feed(chunk)
+                if len(chunk) < _CHUNK // 4:
+                    # pg_restore writes 4 kB at a time: to wake up for each of them takes longer than to decode it.
+                    time.sleep(_PAUSE)
     except BackupError as error:
         raise BackupError(f"The dump does not decode: {error}.") from None
     return counter.result()
