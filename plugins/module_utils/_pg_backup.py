@@ -15,22 +15,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ._age import check_ready, unseal
+from ._age import check_ready
 from ._database_url import DatabaseUrl
 from ._files import flush_directory, write_atomically
 from ._pg_client import choose_compression, choose_major
 from ._pg_connect import connect
-from ._pg_decode import decode
 from ._pg_draft import Draft, Prove
-from ._pg_fingerprint import fingerprint, free_bytes
+from ._pg_fingerprint import free_bytes
 from ._pg_judgement import check_cluster, check_space, needed_space, newest_alike, reason_for_quarantine
 from ._pg_programs import Server, installed_clients, probe
 from ._pg_relations import Selection, check_readable
 from ._pg_repository import (
     DRAFT_PREFIX,
-    DUMP,
     MANIFEST,
-    SEALED,
     TRASH_PREFIX,
     Backup,
     BackupError,
@@ -42,6 +39,7 @@ from ._pg_repository import (
 from ._pg_rotation import Keep, Plan, plan
 from ._pg_snapshot import database_size, select
 from ._pg_store import Log, find, load, load_one, locked, quiet, update, utc_now
+from ._pg_verify import find_damage
 
 
 @dataclass(frozen=True)
@@ -188,39 +186,13 @@ def verify(root: str, name: str, backup_id: str, log: Log = quiet, identity: Pat
         backup = find(root, name, backup_id)
         if backup.manifest is None:
             return backup
-        damage = _find_damage(folder, backup.manifest, identity)
+        damage = find_damage(folder, backup.manifest, identity)
         found = replace(backup.manifest, damage=damage)
         if not damage:
             found = replace(found, verified_at=format_time(utc_now()))
         update(root, name, found)
         log(f"{name}: {backup_id} {'is damaged: ' + damage if damage else 'is verified'}")
         return load_one(folder / backup_id)
-
-
-def _find_damage(folder: Path, manifest: Manifest, identity: Path | None) -> str:
-    home = folder / manifest.id
-    scratch = folder / (DRAFT_PREFIX + manifest.id)
-    try:
-        for file in manifest.files:
-            if fingerprint(home / file.name) != file:
-                return f"{file.name} is not the file that was proven: size or sha256 differ"
-        dump = home / DUMP
-        if manifest.encrypted:
-            if identity is None:
-                return ""
-            scratch.mkdir(mode=0o700)
-            dump = unseal(home / (DUMP + SEALED), identity, scratch)
-        decoded = decode(dump, choose_major(installed_clients(), manifest.client_version))
-    except FileNotFoundError as error:
-        return f"{Path(error.filename or DUMP).name} is missing"
-    except OSError as error:
-        return f"a file cannot be read: {error.strerror}"
-    except BackupError as error:
-        return str(error).rstrip(".")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    wanted = {table.key: table.rows for table in manifest.tables if table.name}
-    return "its rows are not those that its manifest tells" if wanted and wanted != decoded else ""
 
 
 def accept(root: str, name: str, backup_id: str, log: Log = quiet) -> Backup:

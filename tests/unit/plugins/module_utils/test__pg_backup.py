@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.quayside.web.plugins.module_utils import _pg_backup, _pg_draft, _pg_programs
+from ansible_collections.quayside.web.plugins.module_utils import _pg_backup, _pg_draft, _pg_programs, _pg_verify
 from ansible_collections.quayside.web.plugins.module_utils._database_url import parse
 from ansible_collections.quayside.web.plugins.module_utils._pg_backup import (
     Options,
@@ -458,6 +459,52 @@ def test_rows_that_the_manifest_does_not_know_are_found(clients: Path, root: str
     manifest = take(root, "ledger", URL, Options())
     (clients / "copy").write_text(COPY.replace("1\n", ""))
     assert "its rows are not those" in verify(root, "ledger", manifest.id).problem
+
+
+@pytest.fixture
+def encrypted(clients: Path, root: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a backup whose files only pretend to be encrypted; the file key opens them."""
+
+    def seal(path: Path, _recipients: object) -> Path:
+        return path.rename(path.with_name(path.name + SEALED))
+
+    def unseal(path: Path, identity: Path, into: Path) -> Path:
+        if identity.name != "key":
+            raise BackupError("This identity is not one of the keys that the backup is encrypted to.")
+        return Path(shutil.copy(path, into / DUMP))
+
+    monkeypatch.setattr(_pg_backup, "check_ready", lambda _recipients: None)
+    monkeypatch.setattr(_pg_draft, "seal", seal)
+    monkeypatch.setattr(_pg_verify, "unseal", unseal)
+    return Path(root) / "ledger" / take(root, "ledger", URL, Options(recipients=("age1x",))).id
+
+
+def test_an_encrypted_backup_is_verified_as_far_as_it_can_be(encrypted: Path, clients: Path, root: str) -> None:
+    decodes = (clients / "calls").read_text().count("--data-only")
+    assert verify(root, "ledger", encrypted.name).verified
+    assert (clients / "calls").read_text().count("--data-only") == decodes
+    assert verify(root, "ledger", encrypted.name, identity=Path("key")).verified
+    assert (clients / "calls").read_text().count("--data-only") == decodes + 1
+    assert visible(root) == [encrypted.name]
+
+
+def test_a_wrong_identity_is_no_damage(encrypted: Path, root: str) -> None:
+    with pytest.raises(BackupError, match="not one of the keys"):
+        verify(root, "ledger", encrypted.name, identity=Path("other"))
+    assert load(root, "ledger")[0].verified and visible(root) == [encrypted.name]
+
+
+def test_an_encrypted_backup_that_was_altered_is_found_without_its_key(encrypted: Path, root: str) -> None:
+    (encrypted / (DUMP + SEALED)).write_text("b whole dump\n")
+    assert "size or sha256 differ" in verify(root, "ledger", encrypted.name, identity=Path("other")).problem
+
+
+def test_a_host_without_client_marks_no_backup_damaged(clients: Path, root: str, tmp_path: Path) -> None:
+    manifest = take(root, "ledger", URL, Options())
+    clients.parent.rename(tmp_path / "gone")
+    with pytest.raises(BackupError, match="install the package postgresql-client-15"):
+        verify(root, "ledger", manifest.id)
+    assert load(root, "ledger")[0].verified
 
 
 @pytest.mark.parametrize("backup_id", ["20200101T000000Z", "../ledger", "latest"])
