@@ -65,9 +65,104 @@ options:
     default: /var/backups/quayside
   from:
     description:
-      - An offsite target to fetch the backup from if it is not in O(root), like an entry of C(offsite) of the role
-        quayside.web.pg_backup. It stays in O(root) afterwards.
+      - An offsite target to fetch the backup from if it is not in O(root); an entry of O(ignore:databases[].offsite) of
+        M(quayside.web.pg_backup_agent). It stays in O(root) afterwards.
     type: dict
+    suboptions:
+      name:
+        description: What it is called in results and messages.
+        type: str
+        required: true
+      type:
+        description: C(s3), C(sftp) or C(local).
+        type: str
+        required: true
+      keep:
+        description: Of no meaning here.
+        type: dict
+        suboptions:
+          daily:
+            description: Number of days.
+            type: int
+            default: 7
+          weekly:
+            description: Number of ISO weeks.
+            type: int
+            default: 4
+          monthly:
+            description: Number of months.
+            type: int
+            default: 6
+          yearly:
+            description: Number of years.
+            type: int
+            default: 0
+      minimum:
+        description: Copies that always stay; by default as many as backups of the database.
+        type: int
+      read_back:
+        description: Read each copy back and compare its sha256; true by default.
+        type: bool
+      timeout:
+        description: Seconds without a byte after which a transfer has failed; 60 by default.
+        type: int
+      bandwidth:
+        description: Most bytes a second, such as C(10M); no limit by default.
+        type: str
+      path:
+        description: The folder, of V(sftp) and V(local).
+        type: str
+      mounted:
+        description: Of V(local), refuse to write when no other file system is mounted there; false by default.
+        type: bool
+      endpoint:
+        description: Of V(s3), the provider's URL; not needed for Amazon.
+        type: str
+      region:
+        description: Of V(s3), the region.
+        type: str
+      bucket:
+        description: Of V(s3), a bucket that exists.
+        type: str
+      prefix:
+        description: Of V(s3), a folder in the bucket.
+        type: str
+      access_key:
+        description: Of V(s3).
+        type: str
+      secret_key:
+        description: Of V(s3).
+        type: str
+      storage_class:
+        description: Of V(s3), such as C(STANDARD_IA).
+        type: str
+      path_style:
+        description: Of V(s3), the bucket in the path and not in the host name; true by default.
+        type: bool
+      max_parts:
+        description: Of V(s3), the most parts that the provider takes for one object; 1000 by default.
+        type: int
+      host:
+        description: Of V(sftp), the server.
+        type: str
+      port:
+        description: Of V(sftp), 22 by default.
+        type: int
+      user:
+        description: Of V(sftp), the user.
+        type: str
+      password:
+        description: Of V(sftp), in place of a key.
+        type: str
+      key_file:
+        description: Of V(sftp), the path of a private key on the host, without passphrase.
+        type: str
+      known_hosts:
+        description: Of V(sftp), the lines that C(ssh-keyscan) prints, as text or as a list.
+        type: raw
+      known_hosts_file:
+        description: Of V(sftp), the path of a file with them on the host.
+        type: str
   into:
     description:
       - Another name for the restored database. There must be none of that name yet.
@@ -228,6 +323,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.quayside.web.plugins.module_utils._backup_options import OFFSITE
 from ansible_collections.quayside.web.plugins.module_utils._database_url import DatabaseUrl, DatabaseUrlError, parse
 from ansible_collections.quayside.web.plugins.module_utils._offsite import parse_target
 from ansible_collections.quayside.web.plugins.module_utils._pg_bring import bring, choose_remote
@@ -273,7 +369,8 @@ def take_back(given: dict[str, Any], admin: DatabaseUrl, database: str, check: b
 def put_back(given: dict[str, Any], admin: DatabaseUrl, request: Request, check: bool) -> dict[str, Any]:
     """Restore, or in check mode find out whether that would succeed."""
     root, name, wanted = given["root"], given["name"], given["backup"]
-    target = parse_target(given["from"]) if given["from"] else None
+    source = {key: value for key, value in (given["from"] or {}).items() if value is not None}
+    target = parse_target(source) if source else None
     if target and check:
         found = choose_remote(target, name, wanted, request.force)
         return {"id": found.id, "database": request.into or request.database, "old_database": "", "seconds": {}}
@@ -293,7 +390,7 @@ def main() -> None:
             "admin_url": {"type": "str", "no_log": True},
             "backup": {"type": "str", "default": "latest"},
             "root": {"type": "path", "default": "/var/backups/quayside"},
-            "from": {"type": "dict", "no_log": True},
+            "from": {"type": "dict", "options": OFFSITE},
             "into": {"type": "str", "default": ""},
             "identity": {"type": "path"},
             "undo": {"type": "bool", "default": False},
