@@ -46,6 +46,9 @@ class Lineage:
     webroots: frozenset[str]
     key_type: str = "ecdsa"
     profile: str = ""
+    #: The account that renews it, by certbot's own id, and whether certbot still has it.
+    account: str = ""
+    account_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def _differences(certificate: Certificate, lineage: Lineage, source: Source, now
         yield f"is renewed by {lineage.authenticator or 'nothing'}"
     elif not certificate.dns and lineage.webroots != {source.webroot}:
         yield f"is renewed below {', '.join(sorted(lineage.webroots)) or 'nothing'}"
+    if lineage.account_lost:
+        yield "has lost the account that renews it"
     if lineage.not_after is not None and lineage.not_after <= now:
         yield "has expired"
 
@@ -130,6 +135,7 @@ def parse_lineage(renewal: str, x509: str) -> Lineage:
         server=values.get("server", ""),
         authenticator=values.get("authenticator", ""),
         webroots=frozenset(mapped or listed),
+        account=values.get("account", ""),
         key_type=values.get("key_type", "rsa"),
         profile=values.get("preferred_profile", "").replace("None", ""),
     )

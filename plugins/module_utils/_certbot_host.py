@@ -11,6 +11,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,7 +38,9 @@ def lineages(run: Run, config: Path = CONFIG) -> dict[str, Lineage]:
 def _lineage(renewal: Path, config: Path, run: Run) -> Lineage:
     certificate = config / "live" / renewal.stem / "cert.pem"
     command = ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-enddate", "-in", str(certificate)]
-    return parse_lineage(renewal.read_text(encoding="utf-8"), run(command)[1])
+    lineage = parse_lineage(renewal.read_text(encoding="utf-8"), run(command)[1])
+    kept = {path.name for path in (config / "accounts").glob("**/*") if path.is_dir()}
+    return replace(lineage, account_lost=bool(lineage.account) and lineage.account not in kept)
 
 
 def read_record(path: Path = RECORD) -> Record:

@@ -137,6 +137,7 @@ def test_reading_what_certbot_and_openssl_wrote() -> None:
         server="https://acme.test/dir",
         authenticator="webroot",
         webroots=frozenset({"/var/lib/quayside/acme", "/srv/old"}),
+        account="0a1b",
     )
     unreadable = parse_lineage(RENEWAL.partition("[[webroot_map]]")[0], "")
     assert unreadable.domains is None
@@ -250,6 +251,7 @@ def test_what_else_certbot_gets(changes: dict[str, Any], wanted: list[str]) -> N
         ({"key_type": "rsa"}, "has a key of type rsa"),
         ({"profile": "shortlived"}, "has the profile shortlived"),
         ({"authenticator": "dns-ovh"}, "is renewed by dns-ovh"),
+        ({"account_lost": True}, "has lost the account that renews it"),
     ],
 )
 def test_another_kind_of_certificate_is_reissued(lineage: dict[str, Any], reason: str) -> None:
