@@ -23,6 +23,26 @@ __all__ = ["check_identity", "check_ready", "check_recipients", "explain", "seal
 _HEADER = b"age-encryption.org/v1\n"
 #: A header holds some 200 bytes for each recipient (700 for a long RSA key).
 _HEADER_LIMIT = 1 << 20
+_MEANINGS = (
+    (
+        ("no identity matched", "incorrect identity"),
+        "This identity is not one of the keys that the backup is encrypted to; use the matching identity file.",
+    ),
+    (
+        ("passphrase",),
+        "This identity is behind a passphrase, which is not supported; use one without (age-keygen).",
+    ),
+    (
+        ("malformed secret key", "malformed ssh identity", "unknown identity", "error at line"),
+        "The identity file holds a key that age cannot use; name an age identity, or an ed25519 or RSA private key.",
+    ),
+    (("no space left",), "There is no space left on the device."),
+    (
+        ("failed to decrypt and authenticate", "bad header", "failed to read header", "parsing age header", "intro")
+        + ("unexpected eof", "hmac", "last chunk", "trailing data"),
+        "The encrypted file is damaged; fetch its offsite copy or choose another backup.",
+    ),
+)
 
 
 def check_ready(recipients: Sequence[str]) -> None:
@@ -66,22 +86,24 @@ def unseal(path: Path, identity: Path, into: Path) -> Path:
     """Decrypt path with an identity file into the folder into; returns the plain file, readable by its owner only."""
     check_identity(identity)
     plain = into / path.name.removesuffix(SEALED)
-    done = False
     try:
         with path.open("rb") as stream:
-            if stream.read(len(_HEADER)) != _HEADER:
-                raise BackupError(f"{path} is not an age file, or its head is damaged; fetch or choose another backup.")
+            head = stream.read(len(_HEADER))
+        if head != _HEADER or path.suffix != SEALED:
+            raise BackupError(f"{path} is not an age file, or its head is damaged; fetch or choose another backup.")
         descriptor = os.open(plain, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise BackupError(f"{path} could not be decrypted: {error.strerror}.") from None
+    try:
         with os.fdopen(descriptor, "wb") as stream:
             _age(["--decrypt", "--identity", str(identity), "--", str(path)], stdout=stream.fileno())
             os.fsync(stream.fileno())
-        done = True
-    except OSError as error:
-        raise BackupError(f"{path} could not be decrypted: {error.strerror}.") from None
-    finally:
+    except BaseException as error:
         # age writes what it has read so far: a damaged file leaves a part of the dump.
-        if not done:
-            plain.unlink(missing_ok=True)
+        plain.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise BackupError(f"{path} could not be decrypted: {error.strerror}.") from None
+        raise
     return plain
 
 
@@ -106,7 +128,8 @@ def check_identity(identity: Path) -> None:
 
 
 def _recipient_arguments(recipients: Sequence[str]) -> list[str]:
-    return [argument for recipient in recipients for argument in ("--recipient", recipient)]
+    # Checked once more: nothing but a public key may get into an argv.
+    return [argument for key in check_recipients(tuple(recipients)) for argument in ("--recipient", key)]
 
 
 def _check_sealed(sealed: Path, plain_bytes: int) -> None:
@@ -148,16 +171,9 @@ def explain(stderr: str, status: int) -> str:
     """What age's last words mean, with the fix."""
     if status < 0:
         return f"age was ended by signal {-status}."
-    text = stderr.lower()
-    if "no identity matched" in text or "incorrect identity" in text:
-        return "This identity is not one of the keys that the backup is encrypted to; use the matching identity file."
-    if "passphrase" in text:
-        return "This identity is behind a passphrase, which is not supported; use one without (age-keygen)."
-    if "no space left" in text:
-        return "There is no space left on the device."
-    damaged = ("failed to decrypt and authenticate", "bad header", "failed to read header", "unexpected eof", "intro")
-    if any(word in text for word in (*damaged, "parsing age header", "hmac", "last chunk", "trailing data")):
-        return "The encrypted file is damaged; fetch its offsite copy or choose another backup."
+    for words, meaning in _MEANINGS:
+        if any(word in stderr.lower() for word in words):
+            return meaning
     lines = [line.removeprefix("age: ").removeprefix("error: ") for line in stderr.splitlines() if line.strip()]
     told = next((line for line in lines if not line.startswith("report unexpected")), f"exit status {status}")
     return f"age says: {told[:200].rstrip('.')}."

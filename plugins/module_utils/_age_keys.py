@@ -50,7 +50,7 @@ def _check_recipient(entry: object, number: int) -> str:
         raise BackupError(f"{where} has a line break or control character; give each key an entry of its own.")
     if text.startswith("age1"):
         _check_age(text, where)
-    elif text.startswith(("ssh-ed25519 ", "ssh-rsa ")):
+    elif text.startswith("ssh-") and text.split()[0] in ("ssh-ed25519", "ssh-rsa"):
         _check_ssh(text, where)
     elif text.startswith(("ssh-", "ecdsa-", "sk-ssh", "sk-ecdsa")):
         raise BackupError(f"{where} is an SSH key of a type that age cannot encrypt to; {_FORMS}.")

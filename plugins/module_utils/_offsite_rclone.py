@@ -48,7 +48,7 @@ class Rclone:
             status, output, messages = run_watched(command, self._env, self._passed, stdin, self.target.timeout)
         except StandstillError:
             raise NoAnswer(explain(self.target, "i/o timeout", 1)) from None
-        if status == _NOT_FOUND:
+        if status == _NOT_FOUND or (status and "is a directory or doesn't exist" in messages):
             raise NotThere(explain(self.target, messages, status))
         if status:
             raise BackupError(explain(self.target, messages, status))
