@@ -45,13 +45,15 @@ def drill(
                 f"'quayside-backup run {name} --drill' prove the next one before it is encrypted."
             )
         check_readable(manifest, identity)
+        timer = Timer()
         try:
-            check_unchanged(place, manifest)
-            dump = plain_dump(place, manifest, identity, private)
+            with timer.step("check"):
+                check_unchanged(place, manifest)
+                dump = plain_dump(place, manifest, identity, private)
         except BackupError as error:
             proof = _failed(str(error), "", 0.0)
         else:
-            proof = _prove(dump, manifest, admin, request, hashed, log, private)
+            proof = _prove(dump, manifest, admin, request, hashed, log, private, timer)
         update(root, name, replace(manifest, proof=proof))
     return proof
 
@@ -59,13 +61,19 @@ def drill(
 def prove_file(dump: Path, manifest: Manifest, admin: DatabaseUrl, log: Log = quiet, *, hashed: bool = True) -> Proof:
     """The same for a plain dump that is not sealed yet; for one who holds the repository's lock, and writes nothing."""
     with ending_cleanly():
-        return _prove(dump, manifest, admin, Request(), hashed, log, dump.parent)
+        return _prove(dump, manifest, admin, Request(), hashed, log, dump.parent, Timer())
 
 
 def _prove(
-    dump: Path, manifest: Manifest, admin: DatabaseUrl, request: Request, hashed: bool, log: Log, private: Path
+    dump: Path,
+    manifest: Manifest,
+    admin: DatabaseUrl,
+    request: Request,
+    hashed: bool,
+    log: Log,
+    private: Path,
+    timer: Timer,
 ) -> Proof:
-    timer = Timer()
     name = manifest.name
     if not hashed:
         manifest = replace(manifest, tables=tuple(replace(table, hash="") for table in manifest.tables))

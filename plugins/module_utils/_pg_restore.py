@@ -30,10 +30,6 @@ from ._pg_swap import Swap, put_in_place
 from ._pg_target import Session, for_programs, inspect, maintenance, take_lock, this_host
 
 
-class Different(BackupError):
-    """The restored database is not the one that was dumped."""
-
-
 @dataclass(frozen=True)
 class Job:
     """A restore that nothing speaks against: where it goes, what it makes, and from what."""
@@ -56,8 +52,8 @@ class Job:
     def tables(self) -> tuple[Table, ...]:
         return self.plan.tables
 
-    def url(self, database: str) -> DatabaseUrl:
-        return for_programs(self.admin, database, self.target.major)
+    def url(self, database: str, **settings: str) -> DatabaseUrl:
+        return for_programs(self.admin, database, self.target.major, **settings)
 
 
 def restore(root: str, name: str, wanted: str | Path, admin: DatabaseUrl, request: Request, log: Log = quiet) -> Result:
@@ -152,9 +148,9 @@ def replace_database(job: Job) -> Result:
             job.session.do(statement)
         expires = expiry(utc_now(), request.keep_old_days) if plan.old else ""
         live = job.target.live if plan.old else None
-        mark = Mark(
-            OLD, job.name, plan.final, this_host(), format_time(utc_now()), expires, live.comment if live else ""
-        )
+        comment = live.comment if live else ""
+        now = format_time(utc_now())
+        mark = Mark(OLD, job.name, plan.final, this_host(), now, expires, comment, plan.manifest.id)
         swap = Swap(plan.scratch, plan.final, plan.old, sql.comment, literal(mark.to_text()))
         with job.timer.step("swap"):
             refused = put_in_place(job.admin, job.session, swap, live, log)
@@ -178,7 +174,16 @@ def built(job: Job, kind: str) -> Iterator[None]:
         with timer.step("restore"):
             log_step(job, f"restoring into {plan.scratch} with {plan.jobs} jobs")
             _make_schemas(job, url)
-            errors = fill(job.dump, url, plan.client, job.target.major, plan, _arguments(job))
+            # What is written here is on disk at the latest when the swap is, which waits for it.
+            hasty = job.url(plan.scratch, synchronous_commit="off")
+            errors = fill(job.dump, hasty, plan.client, job.target.major, plan, _arguments(job))
+                job.dump,
+                job.url(plan.scratch, synchronous_commit="off"),
+                plan.client,
+                job.target.major,
+                plan,
+                _arguments(job),
+            )
             if errors:
                 job.notes.append(f"{len(errors)} objects need what this backup of some tables lacks: {summary(errors)}")
                 log_step(job, job.notes[-1])
@@ -186,7 +191,7 @@ def built(job: Job, kind: str) -> Iterator[None]:
             log_step(job, f"counting {len(job.tables)} tables")
             wrong = differences(url, job.tables, hashed=any(table.hash for table in job.tables))
         if wrong:
-            raise Different(f"The restored database is not what backup {manifest.id} holds: {wrong}.")
+            raise BackupError(f"The restored database is not what backup {manifest.id} holds: {wrong}.")
         yield
     finally:
         with suppress(BackupError):

@@ -100,9 +100,9 @@ class Session:
         return [Marked(*row) for row in self.rows(_DATABASES)]
 
 
-def for_programs(url: DatabaseUrl, database: str, major: int = 0) -> DatabaseUrl:
+def for_programs(url: DatabaseUrl, database: str, major: int = 0, **more: str) -> DatabaseUrl:
     """The URL of another database of the same server, with our settings."""
-    settings = dict(SETTINGS)
+    settings = {**SETTINGS, **more}
     if major >= 17:
         settings["transaction_timeout"] = "0"
     wanted = [url.options.get("options", ""), *(f"-c {key}={value}" for key, value in settings.items())]
