@@ -177,13 +177,6 @@ def built(job: Job, kind: str) -> Iterator[None]:
             # What is written here is on disk at the latest when the swap is, which waits for it.
             hasty = job.url(plan.scratch, synchronous_commit="off")
             errors = fill(job.dump, hasty, plan.client, job.target.major, plan, _arguments(job))
-                job.dump,
-                job.url(plan.scratch, synchronous_commit="off"),
-                plan.client,
-                job.target.major,
-                plan,
-                _arguments(job),
-            )
             if errors:
                 job.notes.append(f"{len(errors)} objects need what this backup of some tables lacks: {summary(errors)}")
                 log_step(job, job.notes[-1])
