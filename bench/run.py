@@ -4,7 +4,7 @@
 
 """Measure what users wait for: bare host to live app, nothing to do, a deploy, a rollback; and what users see of them.
 
-Hosts, certificate authority and database are the testbed's, in an inventory of their own; each bare host is a new
+Backups have a host of their own. Hosts, certificate authority and database are the testbed's, in an inventory of their own; each bare host is a new
 container, and making it is not in the time. Every run pays for its own SSH connection. The medians go to the screen
 as a table, everything to .cache/bench/<date>.json. Slowness is no failure: only what does not work ends with an error.
 """
@@ -30,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import under_load
+from bench import backup_figures, backups, under_load
 from bench.figures import (
     TITLES,
     WATCH,
@@ -53,7 +53,7 @@ ADDRESS, REGISTRY, PUSHED_TO = "172.30.6.10", "172.30.6.30:5000", "127.0.0.1:500
 DOMAINS = ("ledger.bench.test", "www.ledger.bench.test")
 HEALTH_SECONDS = 60
 FIRST_VERSION = "1.0.0"
-CHOICES = ("live", "noop", "deploy", "rollback", "warm", "lone", "crash", "load")
+CHOICES = ("live", "noop", "deploy", "rollback", "warm", "lone", "crash", "load", "backup")
 
 LOAD_DEPLOYS = 24
 
@@ -349,6 +349,45 @@ def machine() -> dict[str, Any]:
     }
 
 
+def measure_apps(rounds: int, wanted: Sequence[str], keep: bool) -> dict[str, Any]:
+    """Everything about apps, on the fleet of the bench."""
+    samples: dict[str, list[Sample]] = {name: [] for name in TITLES}
+    differ: set[str] = set()
+    try:
+        say("start the hosts")
+        start_hosts()
+        push_versions([FIRST_VERSION])
+        if "live" in wanted:
+            differ = bare_to_live(rounds, samples)
+        else:
+            site()
+        empty_task = task_seconds(playbook("bench/empty.yml"))["Empty task"] / 10
+        if "noop" in wanted:
+            nothing_to_do(rounds, samples)
+        if {"deploy", "rollback", "warm"} & {*wanted}:
+            deploys(rounds, samples, wanted)
+        if "lone" in wanted:
+            deploys(rounds, samples, ("deploy", "rollback", "warm"), "lone ", ledger_workers=[])
+        if "crash" in wanted:
+            crashes(rounds, samples)
+        return report(samples, empty_task, differ, load() if "load" in wanted else None)
+    finally:
+        if not keep:
+            run(["ansible-playbook", "testbed/down.yml", "-i", str(INVENTORY)])
+
+
+def measure_backups(rounds: int, keep: bool) -> dict[str, Any]:
+    """Everything about backups, on a host of its own."""
+    try:
+        samples = backups.measure(rounds, say)
+        found = backup_figures.figures(samples)
+        print(backup_figures.table(found))
+        return {"table": [{**asdict(one), "verdict": one.verdict} for one in found], "samples": samples}
+    finally:
+        if not keep:
+            backups.stop_host()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
@@ -356,38 +395,20 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave the hosts up")
     options = parser.parse_args()
     wanted = options.only or CHOICES
-    samples: dict[str, list[Sample]] = {name: [] for name in TITLES}
-    differ: set[str] = set()
     began = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
+    result: dict[str, Any] = {"began": began, **machine()}
     try:
-        say("start the hosts")
-        start_hosts()
-        push_versions([FIRST_VERSION])
-        if "live" in wanted:
-            differ = bare_to_live(options.rounds, samples)
-        else:
-            site()
-        empty_task = task_seconds(playbook("bench/empty.yml"))["Empty task"] / 10
-        if "noop" in wanted:
-            nothing_to_do(options.rounds, samples)
-        if {"deploy", "rollback", "warm"} & {*wanted}:
-            deploys(options.rounds, samples, wanted)
-        if "lone" in wanted:
-            deploys(options.rounds, samples, ("deploy", "rollback", "warm"), "lone ", ledger_workers=[])
-        if "crash" in wanted:
-            crashes(options.rounds, samples)
-        proof = load() if "load" in wanted else None
-        result = {"began": began, **machine(), **report(samples, empty_task, differ, proof)}
+        if {*wanted} - {"backup"}:
+            result.update(measure_apps(options.rounds, wanted, options.keep))
+        if "backup" in wanted:
+            result["backups"] = measure_backups(options.rounds, options.keep)
         path = ROOT / f".cache/bench/{began}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         say(f"\nwritten to {path.relative_to(ROOT)}")
-    except (BenchError, LoadError) as error:
+    except (BenchError, LoadError, backups.BackupBenchError) as error:
         say(f"bench: {error}")
         return 1
-    finally:
-        if not options.keep:
-            run(["ansible-playbook", "testbed/down.yml", "-i", str(INVENTORY)])
     return 0
 
 
