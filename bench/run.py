@@ -4,9 +4,10 @@
 
 """Measure what users wait for: bare host to live app, nothing to do, a deploy, a rollback; and what users see of them.
 
-Backups have a host of their own. Hosts, certificate authority and database are the testbed's, in an inventory of their own; each bare host is a new
-container, and making it is not in the time. Every run pays for its own SSH connection. The medians go to the screen
-as a table, everything to .cache/bench/<date>.json. Slowness is no failure: only what does not work ends with an error.
+Hosts, certificate authority and database are the testbed's, in an inventory of their own; each bare host is a new
+container, and making it is not in the time. Every run pays for its own SSH connection. Backups have another host, and
+nothing else to do with it. The medians go to the screen as a table, everything to .cache/bench/<date>.json. Slowness is
+no failure: only what does not work ends with an error.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 
-from hosts import ROOT, Host, back_up, both, good, refused
+from hosts import DEBIAN12, HOSTS, ROOT, Host, back_up, both, good, refused
 
 
 @both
@@ -112,9 +112,16 @@ def test_only_some_tables_say_so_and_are_not_taken_for_the_whole(host: Host) -> 
     refused(host.backup("restore", "managed", backup["id"]), "tables")
 
 
-@both
-def test_a_server_that_is_no_superuser_s_is_backed_up_and_drilled_all_the_same(host: Host) -> None:
-    """TLS with a certificate of its own authority, no globals: said, and it goes on."""
-    backup = back_up(host, "managed")
-    assert any("globals" in note or "roles" in note for note in backup["notes"]), backup["notes"]
-    assert [file["name"] for file in host.manifest("managed", backup["id"])["files"]] == ["dump.pgc"]
+def test_what_a_managed_server_denies_is_said_and_the_rest_is_backed_up() -> None:
+    for host in HOSTS:
+        backup = back_up(host, "managed")
+        assert "PASSWORD" not in host.shell(f"cat {ROOT}/managed/{backup['id']}/globals.sql")
+        assert any("password" in note for note in backup["notes"]), backup["notes"]
+    DEBIAN12.sql("REVOKE SELECT ON pg_catalog.pg_auth_members FROM PUBLIC", "managed")
+    try:
+        for host in HOSTS:
+            backup = back_up(host, "managed")
+            assert [file["name"] for file in host.manifest("managed", backup["id"])["files"]] == ["dump.pgc"]
+            assert any("globals" in note or "roles" in note for note in backup["notes"]), backup["notes"]
+    finally:
+        DEBIAN12.sql("GRANT SELECT ON pg_catalog.pg_auth_members TO PUBLIC", "managed")

@@ -88,11 +88,7 @@ def test_a_copy_that_fails_keeps_the_local_one_fails_the_run_and_is_made_up_for(
         host.shell("rm /mnt/second-disk/shop && mv /mnt/aside /mnt/second-disk/shop")
     failed = host.backups("shop")[-1]
     assert failed["verified"]
-    assert {copy["target"]: not copy["problem"] for copy in failed["copies"]} == {
-        "s3": True,
-        "vault": True,
-        "disk": False,
-    }
+    assert {copy["target"] for copy in failed["copies"] if not copy["problem"]} == {"s3", "vault"}
     (told,) = host.failures(began, "shop")
     assert "the copy to disk failed" in told
     assert host.backup("status").code == 1
@@ -111,7 +107,10 @@ def test_no_byte_of_what_is_encrypted_is_left_in_the_open(host: Host) -> None:
     assert (
         host.run("grep", "-rlaE", "plaint3xt|PGDMP", f"{ROOT}/sealed", "/mnt/sealed-disk", "/tmp", "/var/tmp").out == ""
     )
-    assert host.run("grep", "-rl", "AGE-SECRET-KEY", "/etc", "/root", "/var/backups", "/usr/local").out == ""
+    assert (
+        host.run("grep", "-rlE", "AGE-SECRET-KEY-1[0-9A-Z]{40}", "/etc", "/root", "/var/backups", "/usr/local").out
+        == ""
+    )
     manifest = host.manifest("sealed", backup["id"])
     assert manifest["recipients"] == [(KEYS / "recipient.txt").read_text().strip()]
     assert good(host.backup("verify", "sealed", backup["id"])).code == 0
