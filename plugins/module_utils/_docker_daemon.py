@@ -90,7 +90,7 @@ def make_plan(state: State, options: Options, stop_containers: bool = False) -> 
         DaemonError: the options are none that can be set on this host as it is.
     """
     content, kept = merge(state, options)
-    check(content)
+    check(content, state.version)
     how = _how(state, content)
     _check_host(state, content, how, stop_containers)
     alive = bool(state.info.get("LiveRestoreEnabled"))
@@ -114,8 +114,13 @@ def _how(state: State, content: Options) -> str:
     return "reload" if differing <= RELOADABLE and differing <= set(content) else "restart"
 
 
-def check(content: Options) -> None:
+def check(content: Options, version: str = "") -> None:
     """What an engine would take and nobody should want."""
+    if content.get("ip6tables") and 0 < major(version) < 23:
+        raise DaemonError(
+            f"docker_daemon_options: ip6tables is on, and Docker {version} does not ask DOCKER-USER over IPv6 (23 was the "
+            "first to), so that the ports which containers publish would be open to everybody; leave it out"
+        )
     if str(content.get("firewall-backend") or "iptables") != "iptables":
         raise DaemonError(
             f"docker_daemon_options: firewall-backend is '{content['firewall-backend']}', accepted is iptables: "

@@ -121,18 +121,19 @@ def test_containers_are_stopped_when_that_is_said() -> None:
     [
         ({"firewall-backend": "nftables"}, "firewall-backend is 'nftables', accepted is iptables"),
         ({"hosts": ["fd://", "tcp://0.0.0.0:2375"]}, "tcp://0.0.0.0:2375 without tlsverify"),
+        ({"ip6tables": True}, "Docker 20.10.24 does not ask DOCKER-USER over IPv6"),
         ({"log-opts": {"max-size": "ten"}}, "docker_log_max_size is 'ten'"),
     ],
 )
 def test_what_an_engine_would_take_and_nobody_should_want(options: dict[str, Any], told: str) -> None:
     with pytest.raises(DaemonError) as error:
-        check(options)
+        check(options, "20.10.24")
     assert told in str(error.value)
 
 
 def test_good_options_pass() -> None:
     check({"firewall-backend": "iptables", "hosts": ["tcp://10.0.0.1:2376"], "tlsverify": True})
-    check({"log-opts": {"max-size": "10m"}})
+    check({"log-opts": {"max-size": "10m"}, "ip6tables": True}, "26.1.5")
 
 
 UNIT = (
