@@ -22,7 +22,10 @@ _HINTS = (
     (r"timeout expired|timed out|No route to host", "check that a firewall lets this host reach it"),
     (r"no pg_hba\.conf entry", "allow this host in the server's pg_hba.conf, or set sslmode in the URL"),
     (r"database .* does not exist", "check the database name in its URL"),
-    (r"lock timeout|lock_timeout", "run it when no migration holds a lock, or raise lock_wait_timeout"),
+    (
+        r"lock timeout|lock_timeout|due to statement timeout",
+        "run it when no migration holds a lock, or raise lock_wait_timeout",
+    ),
     (r"row-level security", "use a role with BYPASSRLS, or the dump would silently lack rows"),
     (r"permission denied for large object", "back up as their owner or a superuser, or GRANT SELECT ON LARGE OBJECT"),
     (r"permission denied for", "let its role read everything, for instance by GRANT pg_read_all_data"),

@@ -21,14 +21,17 @@ from ._pg_judgement import compare_rows
 from ._pg_programs import Server, run, tool
 from ._pg_relations import Selection
 from ._pg_repository import DUMP, GLOBALS, BackupError, DumpFile, Manifest, Proof, Table, format_time
-from ._pg_snapshot import cancel, check_alive, count, exported, release, select, sources
+from ._pg_snapshot import Overtaken, cancel, count, exported, release, select, sources, watch
 from ._pg_store import Log, utc_now
 
 #: Tries a restore of a plain dump, before it is encrypted to keys that are not here.
 Prove = Callable[[Path, Manifest], Proof]
 
 #: Seconds between two looks at the session that holds the snapshot.
-_LOOK = 15.0
+_LOOK = 1.0
+#: How often a dump begins again after others' DDL, and after how many seconds.
+_TRIES = 20
+_PAUSE = 0.5
 
 
 class Draft:
@@ -41,8 +44,21 @@ class Draft:
         self._log = log
         self.seconds: dict[str, float] = {}
 
-    def dump(self, manifest: Manifest, connection: Any, lock_timeout: int, hashed: bool) -> Manifest:
+    def dump(
+        self, manifest: Manifest, connection: Any, lock_timeout: int, hashed: bool, tries: int = _TRIES
+    ) -> Manifest:
         """Dump one snapshot, decode what was written, and find in it every row that the snapshot has."""
+        try:
+            return self._dump_once(manifest, connection, lock_timeout, hashed)
+        except Overtaken as error:
+            if tries == 1:
+                raise
+            self._log(f"{manifest.name}: {error}; it goes first, and the dump begins again")
+        (self._folder / DUMP).unlink()
+        time.sleep(_PAUSE)
+        return self.dump(manifest, connection, lock_timeout, hashed, tries - 1)
+
+    def _dump_once(self, manifest: Manifest, connection: Any, lock_timeout: int, hashed: bool) -> Manifest:
         chosen: list[Selection] = []
 
         def choose() -> Selection:
@@ -91,13 +107,15 @@ class Draft:
             nonlocal looked
             if time.monotonic() - looked > _LOOK:
                 looked = time.monotonic()
-                check_alive(connection)
+                watch(connection)
 
         command = [tool(manifest.client_version, "pg_dump"), "--format=custom", "--no-password", *arguments]
         command.append(compress_argument(manifest.compression, manifest.client_version))
         try:
             with _private(self._folder / DUMP) as output:
                 run(command, self._url, watch=look, output=output)
+        except Overtaken:
+            raise
         except BackupError as error:
             raise BackupError(f"pg_dump of {self._url.redacted} failed: {str(error).rstrip('.')}.") from None
 

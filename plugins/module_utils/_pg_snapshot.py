@@ -11,6 +11,7 @@ from typing import Any
 
 from ._pg_client import explain, quote_table, table_pattern
 from ._pg_connect import DATABASE_ERROR
+from ._pg_programs import APPLICATION_NAME
 from ._pg_relations import Relation, Selection
 from ._pg_repository import BackupError, Key, Table
 
@@ -69,6 +70,17 @@ WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.relation = ANY(%s::oid[
     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 LIMIT 1
 """
+#: Whether our pg_dump waits for somebody who waits for us.
+_OVERTAKEN = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_stat_activity a
+    WHERE a.datname = pg_catalog.current_database() AND a.application_name = %s AND a.wait_event_type = 'Lock'
+        AND EXISTS (
+            SELECT FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(a.pid)) AS between_us
+            WHERE pg_catalog.pg_backend_pid() = ANY(pg_catalog.pg_blocking_pids(between_us))
+        )
+)
+"""
 #: What a session that waits for a long dump must not be ended by, and what must not hide a row.
 _PATIENT = {
     "idle_in_transaction_session_timeout": ("0", 0),
@@ -95,6 +107,10 @@ _ROW_HASH = (
     "coalesce(sum(('x' || left(encode(sha256(convert_to(({row}.*)::text, 'SQL_ASCII')), 'hex'), 16))"
     "::bit(64)::bigint), 0)::text"
 )
+
+
+class Overtaken(BackupError):
+    """Somebody's DDL came between our locks and pg_dump's: it waits for us, pg_dump for it, and we for pg_dump."""
 
 
 @dataclass(frozen=True)
@@ -203,9 +219,12 @@ def cancel(connection: Any) -> None:
         connection.cancel()
 
 
-def check_alive(connection: Any) -> None:
-    """BackupError when the session has ended."""
-    _rows(connection, "SELECT 1")
+def watch(connection: Any) -> None:
+    """Look after pg_dump: BackupError when our session has ended, Overtaken when the two will wait for each other."""
+    # Or a transaction sees the same states of sessions to its end.
+    _rows(connection, "SELECT pg_catalog.pg_stat_clear_snapshot()")
+    if _rows(connection, _OVERTAKEN, (APPLICATION_NAME,))[0][0]:
+        raise Overtaken("another session wants to change a table that is about to be dumped")
 
 
 def database_size(connection: Any) -> int:

@@ -39,7 +39,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
     Table,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Keep
-from ansible_collections.quayside.web.plugins.module_utils._pg_snapshot import Source
+from ansible_collections.quayside.web.plugins.module_utils._pg_snapshot import Overtaken, Source
 from ansible_collections.quayside.web.plugins.module_utils._pg_store import load
 
 SECRET = "s3ntinel"
@@ -74,6 +74,7 @@ class Server:
     def __init__(self) -> None:
         self.tables = {"t": 2}
         self.cancelled = 0
+        self.trouble: Path | None = None
 
     def close(self) -> None:
         pass
@@ -88,6 +89,11 @@ class Server:
     def exported(self, _connection: object, choose: Any, _lock_timeout: int) -> Iterator[str]:
         choose()
         yield "00000003-1"
+
+    def watch(self, _connection: object) -> None:
+        if self.trouble:
+            (self.trouble.parent / "pg_dump.sleep").unlink()
+            raise Overtaken("another session wants to change a table that is about to be dumped")
 
     def sources(self, _connection: object, oids: list[int]) -> list[Source]:
         return [Source(("public", name)) for name, _oid in zip(self.tables, oids)]
@@ -107,6 +113,7 @@ def act(server: Server) -> list[tuple[object, str, Any]]:
         (_pg_draft, "sources", server.sources),
         (_pg_draft, "count", server.count),
         (_pg_draft, "release", lambda _connection: None),
+        (_pg_draft, "watch", server.watch),
     ]
 
 
@@ -234,6 +241,16 @@ def test_a_disk_that_is_full_at_any_step_keeps_what_was_there(
     with pytest.raises(BackupError, match=rf"The backup of ledger in {root}/ledger failed: No space left on device\."):
         take(root, "ledger", URL, Options())
     assert visible(root) == [good.id]
+
+
+def test_a_dump_that_was_overtaken_begins_again(clients: Path, root: str, server: Server) -> None:
+    (clients / "pg_dump.sleep").write_text("")
+    server.trouble = clients / "pid"
+    said: list[str] = []
+    manifest = take(root, "ledger", URL, Options(), said.append)
+    assert manifest.rows == 2 and visible(root) == [manifest.id]
+    assert len([line for line in said if "it goes first" in line]) == 1
+    wait_for_death(int(server.trouble.read_text()))
 
 
 def test_a_dump_that_does_not_decode_ends_the_count(clients: Path, root: str, server: Server) -> None:

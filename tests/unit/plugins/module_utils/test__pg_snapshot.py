@@ -4,13 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg2
 import pytest
 from ansible_collections.quayside.web.plugins.module_utils._pg_relations import Relation
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError, Table
-from ansible_collections.quayside.web.plugins.module_utils._pg_snapshot import count, exported, release, select
+from ansible_collections.quayside.web.plugins.module_utils._pg_snapshot import (
+    Overtaken,
+    count,
+    exported,
+    release,
+    select,
+    watch,
+)
 
 GONE = "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally"
 
@@ -141,6 +149,14 @@ def test_a_lost_session_is_told() -> None:
     connection = Connection(pg_export_snapshot=[Fault(GONE, "")])
     with pytest.raises(BackupError, match=r"holds the snapshot failed: server closed .* run it again\."):
         exported(connection).__enter__()
+
+
+@pytest.mark.parametrize(("waits", "expected"), [(False, None), (True, Overtaken)])
+def test_a_dump_that_waits_for_us_is_noticed(waits: bool, expected: type[Exception] | None) -> None:
+    connection = Connection(pg_blocking_pids=[(waits,)])
+    with pytest.raises(expected) if expected else nullcontext():
+        watch(connection)
+    assert "pg_stat_clear_snapshot" in connection.said[0]
 
 
 def test_a_release_happens_once() -> None:
