@@ -65,7 +65,8 @@ def test_gixy_finds_nothing(machine: Any, tmp_path: Path) -> None:
         [
             SCANNERS / "gixy",
             "--format=json",
-            "--skips=nginx_cves,try_files_is_evil_too",
+            # The curve that Debian 12's OpenSSL would refuse is only in the file where OpenSSL has it.
+            "--skips=nginx_cves,try_files_is_evil_too,ssl_ecdh_curve",
             str(tmp_path / "nginx.conf"),
         ],
         capture_output=True,
