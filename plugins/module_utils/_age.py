@@ -38,8 +38,7 @@ _MEANINGS = (
     ),
     (("no space left",), "There is no space left on the device."),
     (
-        ("failed to decrypt and authenticate", "bad header", "failed to read header", "parsing age header", "intro")
-        + ("unexpected eof", "hmac", "last chunk", "trailing data"),
+        ("failed to decrypt and authenticate", "header", "unexpected intro", "unexpected eof", "hmac", "last chunk"),
         "The encrypted file is damaged; fetch its offsite copy or choose another backup.",
     ),
 )
