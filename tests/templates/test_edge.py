@@ -268,7 +268,7 @@ def test_two_apps_share_a_domain_by_their_paths(render: Render) -> None:
     found = locations(text_of(files))
     assert "proxy_pass http://$slot;" in found["/"]
     assert 'add_header X-App "shop" always;' in found["/"]
-    server_level = text_of(files).rsplit("\nserver {", 1)[1].split("location")[0]
+    server_level = text_of(files).rsplit("\nserver {", 1)[1].split("\n    location")[0]
     assert "Strict-Transport-Security" in server_level and "X-App" not in server_level, "each has its own"
     for match in ("= /api", "/api/"):
         body = found[match]
