@@ -37,7 +37,8 @@ from ._pg_repository import (
     new_id,
 )
 from ._pg_rotation import Keep, Plan, plan
-from ._pg_snapshot import database_size, select
+from ._pg_select import select
+from ._pg_snapshot import database_size
 from ._pg_store import Log, find, load, load_one, locked, quiet, update, utc_now
 from ._pg_verify import find_damage
 

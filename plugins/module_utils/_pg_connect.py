@@ -72,9 +72,21 @@ def connect_directly(url: DatabaseUrl, **more: Any) -> Any:
     return connection
 
 
-def explain_failure(error: Exception, url: DatabaseUrl) -> str:
+def rows(
+    connection: Any, query: str, arguments: Any = None, *, what: str = "The session of the backup"
+) -> list[tuple[Any, ...]]:
+    """All rows of a query; BackupError says that `what` failed, and why."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query, arguments)
+            return list(cursor.fetchall())
+    except DATABASE_ERROR as error:
+        raise BackupError(f"{what} failed: {explain_failure(error)}.") from None
+
+
+def explain_failure(error: Exception, url: DatabaseUrl | None = None) -> str:
     """What the server said, in one line with a hint; without the end of a sentence."""
-    return explain(f"error: {str(error).strip() or 'the connection is gone'}", url.password)
+    return explain(f"error: {str(error).strip() or 'the connection is gone'}", url.password if url else "")
 
 
 @contextmanager

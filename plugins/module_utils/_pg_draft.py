@@ -21,7 +21,8 @@ from ._pg_judgement import compare_rows
 from ._pg_programs import Server, run, tool
 from ._pg_relations import Selection
 from ._pg_repository import DUMP, GLOBALS, BackupError, DumpFile, Manifest, Proof, Table, format_time
-from ._pg_snapshot import Overtaken, cancel, count, exported, release, select, sources, watch
+from ._pg_select import select
+from ._pg_snapshot import Overtaken, cancel, count, exported, release, sources, watch
 from ._pg_store import Log, utc_now
 
 #: Tries a restore of a plain dump, before it is encrypted to keys that are not here.

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ._pg_client import explain, quote_table, table_pattern
-from ._pg_connect import DATABASE_ERROR
+from ._pg_client import quote_table
+from ._pg_connect import DATABASE_ERROR, explain_failure, rows
 from ._pg_programs import APPLICATION_NAME
-from ._pg_relations import Relation, Selection
+from ._pg_relations import Relation
 from ._pg_repository import BackupError, Key, Table
 
 #: The transaction status of libpq outside of any transaction.
@@ -23,26 +23,6 @@ _TRIES = 3
 #: SQLSTATEs: a table that has just been dropped, a lock that was not given, a lock table that is full.
 _UNDEFINED_TABLE, _LOCK_TIMEOUT, _OUT_OF_MEMORY = "42P01", "55P03", "53200"
 
-_RELATIONS = """
-SELECT c.oid, n.nspname, c.relname, c.relkind::text,
-    pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
-    c.relrowsecurity AND pg_catalog.row_security_active(c.oid),
-    d.objid IS NULL
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_depend d
-    ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
-    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-ORDER BY 2, 3
-"""
-#: A name without a schema is looked up in the search path, as pg_dump does.
-_MATCHING = """
-SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relname ~ %(name)s
-    AND CASE WHEN %(schema)s::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname ~ %(schema)s END
-"""
-_PARTITIONS = "SELECT t.relid::oid FROM pg_catalog.unnest(%s::oid[]) AS root, pg_catalog.pg_partition_tree(root) AS t"
 _BY_OID = """
 SELECT n.nspname, c.relname, rn.nspname, r.relname
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -121,35 +101,6 @@ class Source:
     root: Key | None = None
 
 
-def select(connection: Any, include: Sequence[str], exclude: Sequence[str]) -> Selection:
-    """What pg_dump will choose by these patterns, where a partitioned table stands for all its partitions."""
-    relations = [Relation(*row) for row in _rows(connection, _RELATIONS)]
-    included, also_include = _matching(connection, "include", include, relations)
-    excluded, also_exclude = _matching(connection, "exclude", exclude, relations)
-    chosen = [r for r in relations if (not include or r.oid in included) and r.oid not in excluded]
-    return Selection(tuple(chosen), also_include, also_exclude)
-
-
-def _matching(
-    connection: Any, label: str, patterns: Sequence[str], relations: Sequence[Relation]
-) -> tuple[set[int], tuple[str, ...]]:
-    known = {relation.oid: relation for relation in relations}
-    matched: set[int] = set()
-    for pattern in patterns:
-        schema, name = table_pattern(pattern)
-        found = {row[0] for row in _rows(connection, _MATCHING, {"schema": schema, "name": name})} & known.keys()
-        if not found:
-            raise BackupError(
-                f"tables.{label} has the pattern {pattern[:80]!r}, which matches no table; "
-                "correct it, or remove it if its tables are gone."
-            )
-        matched |= found
-    roots = [oid for oid in matched if known[oid].kind == "p"]
-    added = ({row[0] for row in _rows(connection, _PARTITIONS, (roots,))} if roots else set()) - matched
-    names = [quote_table(known[oid].schema, known[oid].name) for oid in sorted(added & known.keys())]
-    return matched | added, tuple(names)
-
-
 @contextmanager
 def exported(
     connection: Any, choose: Callable[[], Sequence[Relation]] = tuple, lock_timeout: int = 60
@@ -166,7 +117,7 @@ def exported(
         if _lock(connection, relations, tries_left):
             break
     try:
-        yield str(_rows(connection, "SELECT pg_catalog.pg_export_snapshot()")[0][0])
+        yield str(rows(connection, "SELECT pg_catalog.pg_export_snapshot()")[0][0])
     finally:
         with suppress(BackupError):
             release(connection)
@@ -195,13 +146,13 @@ def _lock(connection: Any, relations: Sequence[Relation], tries_left: int) -> bo
         if state == _OUT_OF_MEMORY:  # pg_dump may still have room for its own locks
             _execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return True
-        raise BackupError(f"The tables cannot be locked for the dump: {_why(error)}{holder}.") from None
+        raise BackupError(f"The tables cannot be locked for the dump: {explain_failure(error)}{holder}.") from None
     return True
 
 
 def _holder(connection: Any, relations: Sequence[Relation]) -> str:
     _execute(connection, "ROLLBACK")
-    found = _rows(connection, _HOLDERS, ([relation.oid for relation in relations],))
+    found = rows(connection, _HOLDERS, ([relation.oid for relation in relations],))
     return "".join(f" ({s}.{t} is locked by {user}, process {pid}, {name})" for s, t, pid, user, name in found)
 
 
@@ -209,7 +160,7 @@ def sources(connection: Any, oids: Sequence[int]) -> list[Source]:
     """The tables with these oids."""
     return [
         Source((schema, name), None if root is None else (root_schema, root))
-        for schema, name, root_schema, root in _rows(connection, _BY_OID, (list(oids),))
+        for schema, name, root_schema, root in rows(connection, _BY_OID, (list(oids),))
     ]
 
 
@@ -222,15 +173,15 @@ def cancel(connection: Any) -> None:
 def watch(connection: Any) -> None:
     """Look after pg_dump: BackupError when our session has ended, Overtaken when the two will wait for each other."""
     # Or a transaction sees the same states of sessions to its end.
-    _rows(connection, "SELECT pg_catalog.pg_stat_clear_snapshot()")
-    if _rows(connection, _OVERTAKEN, (APPLICATION_NAME,))[0][0]:
+    rows(connection, "SELECT pg_catalog.pg_stat_clear_snapshot()")
+    if rows(connection, _OVERTAKEN, (APPLICATION_NAME,))[0][0]:
         raise Overtaken("another session wants to change a table that is about to be dumped")
 
 
 def database_size(connection: Any) -> int:
     """Bytes of the database with its indexes; 0 where the server does not tell."""
     with suppress(BackupError):
-        return int(_rows(connection, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0][0])
+        return int(rows(connection, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")[0][0])
     return 0
 
 
@@ -238,7 +189,7 @@ def count(connection: Any, tables: Sequence[Table], hashed: bool) -> tuple[Table
     """The same tables with their rows, and with a hash of all rows in any order where asked for."""
     _set(connection, _PINNED)
     wanted = ([table.schema for table in tables], [table.name for table in tables])
-    found = {(schema, name): (kind, rule) for schema, name, kind, rule in _rows(connection, _BY_NAME, wanted)}
+    found = {(schema, name): (kind, rule) for schema, name, kind, rule in rows(connection, _BY_NAME, wanted)}
     counted = []
     for table in tables:
         if (table.schema, table.name) not in found:
@@ -248,14 +199,14 @@ def count(connection: Any, tables: Sequence[Table], hashed: bool) -> tuple[Table
         origin = ("" if kind == "p" else "ONLY ") + quote_table(table.schema, table.name)
         columns = "count(*), " + (_ROW_HASH.format(row=quote_table("", table.name)) if hashed else "NULL")
         query = f"SELECT {columns} FROM {origin} {condition}"  # noqa: S608
-        ((rows, total),) = _rows(connection, query, label=table)
-        counted.append(replace(table, rows=rows, hash=f"{int(total) % 2**64:016x}" if hashed else ""))
+        ((found_rows, total),) = rows(connection, query, what=f"The count of {table.schema}.{table.name}")
+        counted.append(replace(table, rows=found_rows, hash=f"{int(total) % 2**64:016x}" if hashed else ""))
     return tuple(counted)
 
 
 def _set(connection: Any, settings: dict[str, str]) -> None:
     for name, value in settings.items():
-        _rows(connection, "SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+        rows(connection, "SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
 
 
 def _execute(connection: Any, statement: str) -> None:
@@ -263,19 +214,4 @@ def _execute(connection: Any, statement: str) -> None:
         with connection.cursor() as cursor:
             cursor.execute(statement)
     except DATABASE_ERROR as error:
-        raise BackupError(f"The session that holds the snapshot failed: {_why(error)}.") from None
-
-
-def _rows(connection: Any, query: str, arguments: Any = None, label: Table | None = None) -> list[tuple[Any, ...]]:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(query, arguments)
-            return list(cursor.fetchall())
-    except DATABASE_ERROR as error:
-        if label is None:
-            raise BackupError(f"The session that holds the snapshot failed: {_why(error)}.") from None
-        raise BackupError(f"{label.schema}.{label.name} cannot be counted: {_why(error)}.") from None
-
-
-def _why(error: Exception) -> str:
-    return explain(f"error: {str(error).strip() or 'the connection is gone'}")
+        raise BackupError(f"The session of the backup failed: {explain_failure(error)}.") from None

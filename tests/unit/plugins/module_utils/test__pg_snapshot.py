@@ -11,12 +11,12 @@ import psycopg2
 import pytest
 from ansible_collections.quayside.web.plugins.module_utils._pg_relations import Relation
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError, Table
+from ansible_collections.quayside.web.plugins.module_utils._pg_select import select
 from ansible_collections.quayside.web.plugins.module_utils._pg_snapshot import (
     Overtaken,
     count,
     exported,
     release,
-    select,
     watch,
 )
 
@@ -147,7 +147,7 @@ def test_a_full_lock_table_leaves_the_locks_to_pg_dump() -> None:
 
 def test_a_lost_session_is_told() -> None:
     connection = Connection(pg_export_snapshot=[Fault(GONE, "")])
-    with pytest.raises(BackupError, match=r"holds the snapshot failed: server closed .* run it again\."):
+    with pytest.raises(BackupError, match=r"session of the backup failed: server closed .* run it again\."):
         exported(connection).__enter__()
 
 
@@ -194,7 +194,7 @@ def test_hashes_fit_64_bits(total: str, expected: str) -> None:
         ({}, r"The table s\.t is not there\."),
         (
             {"ROWS FROM": [("s", "t", "r", "")], "count(*)": [Fault("permission denied for table t", "42501")]},
-            r"s\.t cannot be counted: permission denied for table t; let its role",
+            r"The count of s\.t failed: permission denied for table t; let its role",
         ),
     ],
 )
