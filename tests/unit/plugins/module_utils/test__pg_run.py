@@ -15,7 +15,7 @@ from ansible_collections.quayside.web.plugins.module_utils import _pg_report, _p
 from ansible_collections.quayside.web.plugins.module_utils._backup_alerts import Alerts, Event
 from ansible_collections.quayside.web.plugins.module_utils._backup_status import DRILL, RUN, LastRun
 from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, Quarantined
-from ansible_collections.quayside.web.plugins.module_utils._pg_config import Config, parse_config
+from ansible_collections.quayside.web.plugins.module_utils._pg_config import Config, parse_config, to_json
 from ansible_collections.quayside.web.plugins.module_utils._pg_programs import Server
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import (
     BackupError,
@@ -28,6 +28,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Plan
 from ansible_collections.quayside.web.plugins.module_utils._pg_run import (
     Outcome,
+    configured_options,
     drill_one,
     options_of,
     rehearse,
@@ -287,6 +288,18 @@ def test_the_settings_reach_the_dump(world: World) -> None:
     assert options_of(world.config, world.config.databases[0], allow_other_cluster=True) == Options(
         exclude=("log_*",), hashed=True, shrink_percent=10, allow_other_cluster=True
     )
+
+
+@pytest.mark.parametrize("world", [{"hashed": True, "shrink_percent": 10}], indirect=True)
+def test_a_dump_outside_the_timers_is_taken_as_the_host_is_told(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "backup.json"
+    assert configured_options("ledger", str(path)) == Options()
+    path.write_text(to_json(world.config))
+    assert configured_options("ledger", str(path)) == Options(hashed=True, shrink_percent=10)
+    assert configured_options("shop", str(path)) == Options()
+    path.write_text("{")
+    with pytest.raises(BackupError, match="is not JSON"):
+        configured_options("ledger", str(path))
 
 
 def test_a_rehearsal_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
