@@ -1,0 +1,201 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+"""What pg_restore says of a dump, and what is dropped afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from ansible_collections.quayside.web.plugins.module_utils import _pg_scratch
+from ansible_collections.quayside.web.plugins.module_utils._database_url import DatabaseUrl
+from ansible_collections.quayside.web.plugins.module_utils._pg_dump_sql import DatabaseSql
+from ansible_collections.quayside.web.plugins.module_utils._pg_mark import DRILL, OLD, Mark, Marked
+from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError, Manifest
+from ansible_collections.quayside.web.plugins.module_utils._pg_restore_plan import Plan
+from ansible_collections.quayside.web.plugins.module_utils._pg_scratch import (
+    Timer,
+    conninfo,
+    create,
+    drop,
+    ending_cleanly,
+    fill,
+    sweep,
+)
+
+URL = DatabaseUrl("h", 5432, "u", "", 'it\'s "x"', {})
+WHOLE = Manifest("20261121T030000Z", "x", "2026-11-21T03:00:00Z", "d", "h", 1, "15", 15, "none")
+PART = Manifest("20261121T030000Z", "x", "2026-11-21T03:00:00Z", "d", "h", 1, "15", 15, "none", include=("a",))
+NEWER = 'pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"'
+LACKS = "pg_restore: error: could not execute query: ERROR:  function public.f() does not exist"
+ENDED = "pg_restore: warning: errors ignored on restore: 1"
+NOW = datetime(2026, 11, 21, 3, tzinfo=timezone.utc)
+
+
+def plan(manifest: Manifest) -> Plan:
+    return Plan(manifest, "d_restore_x", "d", "", 2, 17)
+
+
+class Program:
+    """pg_restore that says something and ends; its commands are kept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *said: str) -> None:
+        self.commands: list[list[str]] = []
+        self.said = said
+        monkeypatch.setattr(_pg_scratch, "run", self.run)
+
+    def run(self, command: list[str], _url: Any = None, *, output: IO[bytes] | None = None) -> str:
+        self.commands.append(command)
+        if self.said:
+            if output is not None:
+                output.write("\n".join(self.said).encode())
+            raise BackupError(self.said[0])
+        return ""
+
+
+def test_the_first_error_ends_a_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program(monkeypatch)
+    assert fill(Path("/d"), URL, 17, 17, plan(WHOLE), ["--no-owner"]) == []
+    assert [" ".join(command) for command in program.commands] == [
+        "/usr/lib/postgresql/17/bin/pg_restore --no-password --dbname=dbname='it\\'s \"x\"' --jobs=2 "
+        "--no-subscriptions --no-owner --exit-on-error /d"
+    ]
+    Program(monkeypatch, "it broke")
+    with pytest.raises(BackupError, match=r"pg_restore failed: it broke\."):
+        fill(Path("/d"), URL, 17, 17, plan(WHOLE), [])
+
+
+@pytest.mark.parametrize(
+    ("said", "manifest", "errors"),
+    [
+        pytest.param([NEWER, NEWER, ENDED], WHOLE, [], id="a-parameter-that-the-server-lacks"),
+        pytest.param([NEWER, LACKS, ENDED], WHOLE, None, id="another-error-counts"),
+        pytest.param([NEWER], WHOLE, None, id="it-did-not-come-to-its-end"),
+        pytest.param([], WHOLE, [], id="no-error"),
+        pytest.param([NEWER, LACKS, ENDED], PART, ["public.f()"], id="some-tables-lack-a-function"),
+        pytest.param([LACKS, "pg_restore: error: connection lost"], PART, None, id="some-tables-but-cut"),
+    ],
+)
+def test_an_older_server(
+    monkeypatch: pytest.MonkeyPatch, said: list[str], manifest: Manifest, errors: list[str] | None
+) -> None:
+    program = Program(monkeypatch, *said)
+    if errors is None:
+        with pytest.raises(BackupError, match="pg_restore failed: "):
+            fill(Path("/d"), URL, 17, 15, plan(manifest), [])
+        return
+    found = fill(Path("/d"), URL, 17, 15, plan(manifest), [])
+    assert len(found) == len(errors)
+    assert all(part in text for part, text in zip(errors, found, strict=True))
+    assert "--exit-on-error" not in program.commands[0]
+
+
+def test_names_that_look_like_something_else_stay_names() -> None:
+    assert conninfo("host=evil port=1") == "dbname='host=evil port=1'"
+    assert conninfo("a\\b'c") == "dbname='a\\\\b\\'c'"
+
+
+class Session:
+    """A server that keeps what it is told, refuses some of it, and has databases."""
+
+    def __init__(self, major: int = 15, refuse: str = "", databases: tuple[Marked, ...] = ()) -> None:
+        self.major, self.refuse, self.found = major, refuse, databases
+        self.done: list[str] = []
+
+    def do(self, statement: str) -> None:
+        if self.refuse and self.refuse in statement:
+            raise BackupError("permission denied to set parameter" if "SET" in statement else "it is refused")
+        self.done.append(statement)
+
+    def rows(self, query: str, *_arguments: object) -> list[tuple[Any, ...]]:
+        self.done.append(query)
+        return [(True,)]
+
+    def databases(self) -> list[Marked]:
+        return list(self.found)
+
+
+MARK = Mark(DRILL, "x", "d", "h", "2026-11-21T03:00:00Z")
+SQL = DatabaseSql("CREATE DATABASE s", "app", ("GRANT",), ("ALTER DATABASE s SET a", "ALTER ROLE r SET b"))
+
+
+def test_a_scratch_database_is_marked_before_anything_else() -> None:
+    session = Session()
+    assert create(session, SQL, MARK, plan(WHOLE), owner="app", grants=True) == []  # type: ignore[arg-type]
+    assert session.done[0] == "CREATE DATABASE s"
+    assert session.done[1].startswith('COMMENT ON DATABASE "d_restore_x" IS ')
+    assert session.done[2:] == [*SQL.settings, 'ALTER DATABASE "d_restore_x" OWNER TO "app"', "GRANT"]
+
+
+def test_without_owners_nobodys_settings_and_grants_are_made() -> None:
+    session = Session()
+    create(session, SQL, MARK, plan(WHOLE), owner="", grants=False)  # type: ignore[arg-type]
+    assert session.done[2:] == ["ALTER DATABASE s SET a"]
+
+
+def test_settings_that_are_not_ours_to_make_are_told() -> None:
+    session = Session(refuse="ALTER ROLE")
+    told = create(session, SQL, MARK, plan(WHOLE), owner="app", grants=True)  # type: ignore[arg-type]
+    assert told == ["left out for want of rights: ALTER ROLE r SET b"]
+    with pytest.raises(BackupError, match="d_restore_x cannot be made like the dump's: it is refused"):
+        create(Session(refuse="OWNER"), SQL, MARK, plan(WHOLE), owner="app", grants=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("major", "last"),
+    [(15, 'DROP DATABASE IF EXISTS "a" WITH (FORCE)'), (12, 'DROP DATABASE IF EXISTS "a"')],
+    ids=["by-force", "before-force-was-known"],
+)
+def test_dropping(major: int, last: str) -> None:
+    session = Session(major)
+    drop(session, "a")  # type: ignore[arg-type]
+    assert session.done[-1] == last
+    assert len(session.done) == (1 if major > 12 else 2)
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["free", "busy"])
+def test_nothing_is_swept_while_a_restore_is_at_work(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
+    old = Mark(OLD, "x", "d", "h", "2026-11-01T03:00:00Z", "2026-11-08T03:00:00Z")
+    session = Session(databases=(Marked("a", MARK.to_text()), Marked("b", old.to_text()), Marked("d", "")))
+
+    @contextmanager
+    def maintenance(_admin: DatabaseUrl) -> Iterator[Session]:
+        yield session
+
+    def take_lock(_session: Session, _name: str) -> None:
+        if busy:
+            raise BackupError("Another restore is at work.")
+
+    monkeypatch.setattr(_pg_scratch, "maintenance", maintenance)
+    monkeypatch.setattr(_pg_scratch, "take_lock", take_lock)
+    log: list[str] = []
+    assert sweep(URL, "x", NOW, log.append) == ([] if busy else ["a", "b"])
+    assert len(session.done) == len(log) == (0 if busy else 2)
+
+
+def test_a_request_to_end_unwinds() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    cleaned = []
+    with pytest.raises(SystemExit) as ended, ending_cleanly():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            cleaned.append(True)
+    assert ended.value.code == 143 and cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_steps_add_up() -> None:
+    timer = Timer()
+    for name in ("check", "restore", "check"):
+        with timer.step(name):
+            pass
+    assert list(timer.seconds) == ["check", "restore"]
+    assert timer.total == round(sum(timer.seconds.values()), 3)
