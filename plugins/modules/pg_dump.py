@@ -140,7 +140,7 @@ id:
   returned: success, or when the backup is in quarantine
   type: str
   sample: 20261121T030000Z
-path:
+folder:
   description: Folder of the backup; that of all backups of O(name) in check mode.
   returned: success, or when the backup is in quarantine
   type: str
@@ -234,7 +234,7 @@ def look(module: AnsibleModule, root: str, name: str, url: DatabaseUrl, options:
         module.warn("No PostgreSQL client or no psycopg2 is installed yet, so the connection was not tried.")
     return {
         "id": "",
-        "path": str(Path(root) / name),
+        "folder": str(Path(root) / name),
         "server_version": version,
         "tables": len(names),
         "table_names": names,
@@ -245,7 +245,8 @@ def look(module: AnsibleModule, root: str, name: str, url: DatabaseUrl, options:
 def describe(root: str, manifest: Manifest) -> dict[str, Any]:
     return {
         "id": manifest.id,
-        "path": str(Path(root) / manifest.name / manifest.id),
+        # Not "path": Ansible then puts what it finds there in the place of our own size.
+        "folder": str(Path(root) / manifest.name / manifest.id),
         "size": manifest.size,
         "sha256": manifest.sha256,
         "verified": bool(manifest.verified_at) and not manifest.quarantine,

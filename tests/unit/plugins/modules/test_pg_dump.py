@@ -99,6 +99,7 @@ def test_a_dump_is_described(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
+    (tmp_path / "ledger/20261121T030000Z").mkdir(parents=True)
     monkeypatch.setattr(pg_dump, "take", lambda *arguments: asked.extend(arguments) or MANIFEST)
     result = run(
         capsys,
@@ -113,7 +114,8 @@ def test_a_dump_is_described(
     assert asked[3] == Options(
         include=("public.*",), exclude=("log",), hashed=True, recipients=(AGE,), shrink_percent=10
     )
-    assert result["path"] == f"{tmp_path}/ledger/20261121T030000Z" and result["sha256"] == "ab"
+    assert result["folder"] == f"{tmp_path}/ledger/20261121T030000Z"
+    assert (result["size"], result["sha256"]) == (100, "ab")
     assert (result["rows"], result["tables"], result["table_names"]) == (21, 2, ["public.entry", "s.t"])
     assert result["changed"] and result["verified"] and result["seconds"] == {"dump": 2.0}
 
