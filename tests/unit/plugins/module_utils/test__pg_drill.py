@@ -134,6 +134,16 @@ def test_an_encrypted_backup_says_how_it_can_be_proven(bench: Bench) -> None:
     assert bench.kept == EARLIER
 
 
+def test_a_wrong_key_disproves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Path:
+        raise BackupError("This identity is not one of the keys.")
+
+    monkeypatch.setattr(_pg_drill, "plain_dump", refuse)
+    with pytest.raises(BackupError, match="not one of the keys"):
+        bench.drill()
+    assert bench.kept == EARLIER
+
+
 def test_a_dump_is_proven_before_it_has_a_name(bench: Bench, tmp_path: Path) -> None:
     proof = prove_file(tmp_path / "draft" / DUMP, replace(GOOD, verified_at="", proof=None), ADMIN)
     assert proof.problem == "" and proof.rows == 3
