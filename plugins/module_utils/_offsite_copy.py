@@ -25,7 +25,8 @@ from ._pg_store import Log, quiet, utc_now
 
 __all__ = ["check", "copy", "fetch", "listing", "names", "plan_rotation", "rotate", "verify"]
 
-_WAIT = 300
+#: Seconds for another copy to the same target to end.
+WAIT = 300
 
 
 def copy(target: Target, root: str, manifest: Manifest, log: Log = quiet) -> Copy:
@@ -165,13 +166,13 @@ def _alone(folder: Path, target: Target) -> Iterator[None]:
     """One copy at a time to each target; the repository's own lock stays free for the next dump."""
     descriptor = os.open(folder / f".offsite-{target.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + _WAIT
+        deadline = time.monotonic() + WAIT
         while True:
             with suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             if time.monotonic() >= deadline:
-                raise BackupError(f"Offsite target {target.name}: another run copies there for more than {_WAIT} s.")
+                raise BackupError(f"Offsite target {target.name}: another run copies there for more than {WAIT} s.")
             time.sleep(0.2)
         yield
     finally:
