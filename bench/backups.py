@@ -122,7 +122,7 @@ def start_host() -> None:
     """A database server with the data, our backups and the peer."""
     playbook("testbed/up.yml")
     playbook("bench/backup/site.yml")
-    if not sql("SELECT to_regclass('public.entry')", "shop"):
+    if not sql("SELECT to_regclass('public.item')", "small"):
         sql((INVENTORY / "data.sql").read_text(encoding="utf-8"), "shop", "bench")
         sql(
             "CREATE TABLE item AS SELECT n AS id, md5(n::text) AS text FROM generate_series(1, 20000) n",

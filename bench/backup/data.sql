@@ -1,4 +1,5 @@
 -- At least 1.5 GB in several tables, one of them dominant, of what apps hold: numbers, times, short texts, some JSON.
+DROP TABLE IF EXISTS account, entry, session, event;
 CREATE TABLE account (id int PRIMARY KEY, name text NOT NULL, email text, created timestamptz, settings jsonb);
 CREATE TABLE entry (
     id bigint, account int, cents bigint, currency char(3), booked timestamptz, reference text, note text
@@ -10,7 +11,7 @@ INSERT INTO account SELECT n, 'Customer ' || md5(n::text), 'c' || n || '@example
     jsonb_build_object('theme', 'dark', 'language', (ARRAY['de', 'en', 'fr'])[1 + n % 3], 'limit', n % 1000)
 FROM generate_series(1, 200000) n;
 INSERT INTO entry SELECT n, 1 + (random() * 199999)::int, (random() * 1000000)::bigint, 'EUR',
-    timestamptz '2020-01-01' + n * interval '17 seconds', 'RF' || lpad((n * 7919 % 100000000)::text, 12, '0'),
+    timestamptz '2020-01-01' + n * interval '17 seconds', 'RF' || lpad((n::bigint * 7919 % 100000000)::text, 12, '0'),
     (ARRAY['Card payment', 'Transfer to savings', 'Monthly subscription', 'Refund of order'])[1 + n % 4] || ' ' || n % 5000
 FROM generate_series(1, 8500000) n;
 INSERT INTO session SELECT gen_random_uuid(), 1 + (random() * 199999)::int, now() - random() * interval '90 days',
