@@ -39,7 +39,8 @@ class Fields:
     def __init__(self, entry: object) -> None:
         if not isinstance(entry, Mapping):
             raise BackupError("An entry of offsite is not a mapping; give it name, type and the keys of its type.")
-        self._left: dict[str, Any] = {str(key): value for key, value in entry.items()}
+        # Ansible gives an option that was left out as null.
+        self._left: dict[str, Any] = {str(key): value for key, value in entry.items() if value is not None}
         self._known: list[str] = []
         self.name = "?"
         self.name = self._checked_name()

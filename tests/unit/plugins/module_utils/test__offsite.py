@@ -69,6 +69,10 @@ def test_a_target_is_a_place(entry: dict[str, Any], place: str, base: str) -> No
     assert target.where("app", "id") == f"{place.split(' at ', maxsplit=1)[0]}/app/id"
 
 
+def test_what_is_null_was_not_given() -> None:
+    assert parse_target({**LOCAL, "bucket": None, "keep": None, "timeout": None}) == parse_target(LOCAL)
+
+
 def test_what_is_not_given_is_that_of_the_database() -> None:
     assert parse_target(LOCAL, Keep(1, 2, 3, 4), 9).keep == Keep(1, 2, 3, 4)
     assert parse_target(LOCAL, Keep(1, 2, 3, 4), 9).minimum == 9
