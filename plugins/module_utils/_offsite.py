@@ -46,7 +46,7 @@ class Target:
     keep: Keep = field(default_factory=Keep)
     minimum: int = 3
     read_back: bool = True
-    timeout: int = 120
+    timeout: int = 60
     bandwidth: str = ""
     max_parts: int = 1000
     mounted: bool = False
@@ -99,7 +99,7 @@ def parse_target(entry: object, keep: Keep = _DEFAULT_KEEP, minimum: int = 3) ->
         keep=keep,
         minimum=minimum,
         read_back=fields.flag("read_back", True),
-        timeout=fields.number("timeout", 120, 5, 3600),
+        timeout=fields.number("timeout", 60, 5, 3600),
         bandwidth=fields.bandwidth(),
     )
     fields.finish()
