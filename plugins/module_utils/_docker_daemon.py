@@ -118,8 +118,8 @@ def check(content: Options, version: str = "") -> None:
     """What an engine would take and nobody should want."""
     if content.get("ip6tables") and 0 < major(version) < 23:
         raise DaemonError(
-            f"docker_daemon_options: ip6tables is on, and Docker {version} does not ask DOCKER-USER over IPv6 (23 was the "
-            "first to), so that the ports which containers publish would be open to everybody; leave it out"
+            f"docker_daemon_options: ip6tables is on, and Docker {version} does not ask DOCKER-USER over IPv6 (23 was "
+            "the first to), so that the ports which containers publish would be open to everybody; leave it out"
         )
     if str(content.get("firewall-backend") or "iptables") != "iptables":
         raise DaemonError(

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,13 @@ from ._docker_daemon import (
 )
 from ._docker_hold import held
 from ._files import write_atomically, write_json
+from ._host_run import Run
 
 FILE = Path("/etc/docker/daemon.json")
 RECORD = Path("/var/lib/quayside/docker-daemon.json")
 UNIT = "docker.service"
 #: A trial that neither fails nor answers by then has not been refused.
 TRIAL_TIMEOUT = 30
-
-Run = Callable[[list[str]], tuple[int, str, str]]
 
 
 def read_state(run: Run) -> State:

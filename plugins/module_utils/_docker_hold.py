@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from ._host_run import Run
 
 HOLD = "QUAYSIDE-HOLD"
 BACK = "QUAYSIDE-HOLD-BACK"
 #: Rules that nobody took away again, because the process was killed, are taken away by systemd.
 LIFETIME = 120
 UNIT = "quayside-hold"
-
-Run = Callable[[list[str]], tuple[int, str, str]]
 
 
 def bridges(nat: Sequence[str]) -> list[str]:

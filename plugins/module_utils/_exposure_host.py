@@ -10,11 +10,12 @@ from typing import Any
 from . import _docker_api, _ufw_host, _ufw_output
 from ._exposure import Published, Seen, parse_sockets, public_ports
 from ._exposure_chains import Port
+from ._host_run import Run
 from ._listeners import listeners_on
 from ._ufw_docker import names_of_bridges
 
 
-def read_seen(run: _ufw_host.Run, known: set[int], proc: Path = Path("/proc")) -> Seen:
+def read_seen(run: Run, known: set[int], proc: Path = Path("/proc")) -> Seen:
     """Read everything; the processes are looked up only behind ports that are not `known`."""
     live = _ufw_host.read_live(run)
     containers = _docker_api.get("/containers/json")
@@ -31,7 +32,7 @@ def read_seen(run: _ufw_host.Run, known: set[int], proc: Path = Path("/proc")) -
     )
 
 
-def _nat(run: _ufw_host.Run, version: int) -> tuple[str, ...]:
+def _nat(run: Run, version: int) -> tuple[str, ...]:
     return tuple(_ufw_host.output(run, _ufw_host.TOOLS[version], "-t", "nat", "-S").splitlines())
 
 

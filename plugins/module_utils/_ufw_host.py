@@ -11,12 +11,13 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from . import _docker_api, _ufw_docker, _ufw_output, _undo
 from ._files import write_atomically, write_json
+from ._host_run import PATH, Run
 from ._ufw import AFTER, Plan, State, Wanted, match_of, not_in_force, without_comment
 
 DEFAULTS = Path("/etc/default/ufw")
@@ -24,9 +25,6 @@ CONFIG = Path("/etc/ufw/ufw.conf")
 STORED = {4: Path("/etc/ufw/user.rules"), 6: Path("/etc/ufw/user6.rules")}
 RECORD = Path("/var/lib/quayside/ufw.json")
 TOOLS = {4: "iptables", 6: "ip6tables"}
-_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-
-Run = Callable[[list[str]], tuple[int, str, str]]
 
 
 class UfwError(Exception):
@@ -35,7 +33,7 @@ class UfwError(Exception):
 
 def output(run: Run, *argv: str) -> str:
     """What a command prints, or nothing where it fails or is missing."""
-    path = shutil.which(argv[0], path=_PATH)
+    path = shutil.which(argv[0], path=PATH)
     if path is None:
         return ""
     code, text, _err = run([path, *argv[1:]])
@@ -97,7 +95,7 @@ def read_bridges() -> tuple[str, ...]:
 
 
 def read_state(run: Run) -> State:
-    if not (shutil.which("ufw", path=_PATH) and DEFAULTS.exists() and CONFIG.exists()):
+    if not (shutil.which("ufw", path=PATH) and DEFAULTS.exists() and CONFIG.exists()):
         return State()
     defaults = _ufw_output.parse_shell_file(_text(DEFAULTS))
     config = _ufw_output.parse_shell_file(_text(CONFIG))
@@ -139,19 +137,26 @@ def prepare_undo(enabled: bool) -> None:
     _undo.prepare("ufw", files, [f"{{ {back}; }} || true"])
 
 
-def check_files(plan: Plan, run: Run) -> None:
-    """Have iptables read each candidate: a bad line would turn the firewall off for good at the next reload."""
-    for version, text in plan.files.items():
-        tool = shutil.which(f"{TOOLS[version]}-restore", path=_PATH)
-        if tool is None:
-            continue
-        with tempfile.NamedTemporaryFile("w", suffix=".rules", encoding="utf-8") as candidate:
-            candidate.write(text)
-            candidate.flush()
-            code, out, err = run([tool, "--noflush", "--test", candidate.name])
-        if code != 0:
-            said = " ".join((err or out).split())
-            raise UfwError(f"{AFTER[version]} would not be accepted, and is as it was: {said}")
+def check_files(state: State, plan: Plan, run: Run) -> None:
+    """Have iptables read what ufw will load: a bad line makes it give up and stay off, after a reboot too."""
+    for version in state.live:
+        after, before = Path(AFTER[version]), Path(AFTER[version].replace("after", "before"))
+        texts = {after: plan.files.get(version, state.after[version]), before: _text(before)}
+        for path, text in texts.items():
+            if said := _refusal(version, text, run):
+                raise UfwError(f"ufw could not load {path}: {said}; correct that line, nothing was changed")
+
+
+def _refusal(version: int, text: str, run: Run) -> str:
+    tool = shutil.which(f"{TOOLS[version]}-restore", path=PATH)
+    if tool is None:
+        return ""
+    whole, added = _ufw_output.with_chains(text)
+    with tempfile.NamedTemporaryFile("w", suffix=".rules", encoding="utf-8") as candidate:
+        candidate.write(whole)
+        candidate.flush()
+        code, out, err = run([tool, "--noflush", "--test", candidate.name])
+    return "" if code == 0 else _ufw_output.refused_line(err or out, text, added)
 
 
 def apply_plan(plan: Plan, wanted: Wanted, recorded: Iterable[str], run: Run) -> None:

@@ -33,6 +33,25 @@ def parse_order(text: str) -> tuple[str, ...]:
     return tuple(_TUPLE.findall(text))
 
 
+def with_chains(text: str) -> tuple[str, int]:
+    """A file of rules with the chains that ufw makes before it loads the file, and how many lines that added."""
+    declared = set(re.findall(r"(?m)^:(\S+)", text))
+    missing = sorted(set(re.findall(r"(?m)^-A .*-j (ufw\S+)", text)) - declared)
+    added = "".join(f":{name} - [0:0]\n" for name in missing)
+    return text.replace("*filter\n", f"*filter\n{added}", 1), len(missing)
+
+
+def refused_line(said: str, text: str, added: int) -> str:
+    """What iptables-restore objects to: its own words, and the line of the file."""
+    words = " ".join(said.split("Try `", 1)[0].split())
+    number = re.search(r"line:? (\d+)", said)
+    lines = text.splitlines()
+    index = int(number[1]) - added if number else 0
+    if not 0 < index <= len(lines):
+        return words
+    return f"line {index} is '{lines[index - 1].strip()}' ({words})"
+
+
 def parse_shell_file(text: str) -> dict[str, str]:
     """/etc/default/ufw and /etc/ufw/ufw.conf: NAME=value lines."""
     pairs = (

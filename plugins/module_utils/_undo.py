@@ -9,16 +9,14 @@ stops the timer. Both are units on disk, so that a reboot in between does not lo
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from ._host_run import Run
 
 ROOT = Path("/var/lib/quayside/undo")
 UNITS = Path("/etc/systemd/system")
-
-#: Runs a command and returns exit code, stdout and stderr.
-Run = Callable[[list[str]], Any]
 
 
 class UndoError(Exception):

@@ -66,13 +66,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _docker_daemon_host as host
 from ansible_collections.quayside.web.plugins.module_utils._docker_daemon import DaemonError, make_plan, to_text
+from ansible_collections.quayside.web.plugins.module_utils._host_run import runner
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
-    def run(argv: list[str]) -> tuple[int, str, str]:
-        found: tuple[int, str, str] = module.run_command(argv, environ_update={"LC_ALL": "C"})
-        return found
-
+    run = runner(module)
     options = module.params["options"]
     state = host.read_state(run)
     plan = make_plan(state, options, module.params["stop_containers"])

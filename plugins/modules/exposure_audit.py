@@ -105,15 +105,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _ufw_host
 from ansible_collections.quayside.web.plugins.module_utils._exposure import Declared, audit
 from ansible_collections.quayside.web.plugins.module_utils._exposure_host import read_seen
+from ansible_collections.quayside.web.plugins.module_utils._host_run import runner
 from ansible_collections.quayside.web.plugins.module_utils._ufw_rules import RuleError
 from ansible_collections.quayside.web.plugins.module_utils._ufw_wanted import ssh_rules, wanted_rules
 
 
 def examine(module: AnsibleModule) -> dict[str, Any]:
-    def run(argv: list[str]) -> tuple[int, str, str]:
-        found: tuple[int, str, str] = module.run_command(argv, environ_update={"LC_ALL": "C"})
-        return found
-
+    run = runner(module)
     params, connection = module.params, _ufw_host.read_connection()
     ssh_ports = {*params["ssh_ports"], *_ufw_host.read_ssh_ports(run), *([connection.port] if connection else [])}
     rules = wanted_rules(params["rules"], ssh_rules(ssh_ports, params["ssh_from"], params["ssh_limit"]))

@@ -57,16 +57,17 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _sshd, _ufw_host, _undo
 from ansible_collections.quayside.web.plugins.module_utils._files import write_atomically
+from ansible_collections.quayside.web.plugins.module_utils._host_run import Run, runner
 
 
-def read_effective(run: _ufw_host.Run, user: str = "root", client: str = "127.0.0.1") -> dict[str, str]:
+def read_effective(run: Run, user: str = "root", client: str = "127.0.0.1") -> dict[str, str]:
     code, out, err = run(["/usr/sbin/sshd", "-T", "-C", f"user={user},host={client},addr={client}"])
     if code != 0:
         raise _sshd.SshdError(f"sshd does not accept its configuration as it is: {' '.join((err or out).split())}")
     return _sshd.parse_effective(out)
 
 
-def check_access(run: _ufw_host.Run) -> None:
+def check_access(run: Run) -> None:
     """Could the one who runs this come back? Without SSH, could anybody?"""
     connection = _ufw_host.read_connection()
     if connection is None:
@@ -87,7 +88,7 @@ def keyed(user: str, effective: dict[str, str]) -> tuple[list[str], bool]:
     return files, _sshd.other_ways(effective) or any(map(_sshd.has_key, texts))
 
 
-def apply(text: str, settings: dict[str, str], undo_timeout: int, run: _ufw_host.Run) -> str:
+def apply(text: str, settings: dict[str, str], undo_timeout: int, run: Run) -> str:
     path = Path(_sshd.DROPIN)
     reload = "systemctl try-reload-or-restart ssh.service"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,10 +108,7 @@ def apply(text: str, settings: dict[str, str], undo_timeout: int, run: _ufw_host
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
-    def run(argv: list[str]) -> tuple[int, str, str]:
-        found: tuple[int, str, str] = module.run_command(argv, environ_update={"LC_ALL": "C"})
-        return found
-
+    run = runner(module)
     path = Path(_sshd.DROPIN)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     effective = read_effective(run)

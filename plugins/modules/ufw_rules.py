@@ -167,6 +167,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _ufw, _ufw_host, _undo
+from ansible_collections.quayside.web.plugins.module_utils._host_run import runner
 from ansible_collections.quayside.web.plugins.module_utils._ufw_docker import DockerFirewallError
 from ansible_collections.quayside.web.plugins.module_utils._ufw_rules import RuleError
 from ansible_collections.quayside.web.plugins.module_utils._ufw_wanted import ssh_rules, wanted_rules
@@ -202,7 +203,7 @@ def apply(state: _ufw.State, wanted: _ufw.Wanted, plan: _ufw.Plan, undo_timeout:
     """Make the change; when it fails, at any step, put back what was there."""
     if not state.installed:
         raise _ufw_host.UfwError("ufw is not installed on this host; install the package ufw first")
-    _ufw_host.check_files(plan, run)
+    _ufw_host.check_files(state, plan, run)
     _ufw_host.prepare_undo(state.enabled)
     unit = _undo.arm("ufw", undo_timeout, run) if undo_timeout > 0 else ""
     try:
@@ -217,10 +218,7 @@ def apply(state: _ufw.State, wanted: _ufw.Wanted, plan: _ufw.Plan, undo_timeout:
 
 
 def ensure(module: AnsibleModule) -> dict[str, Any]:
-    def run(argv: list[str]) -> tuple[int, str, str]:
-        found: tuple[int, str, str] = module.run_command(argv, environ_update={"LC_ALL": "C"})
-        return found
-
+    run = runner(module)
     connection = _ufw_host.read_connection()
     ssh_ports = {
         *module.params["ssh_ports"],

@@ -12,7 +12,9 @@ from ansible_collections.quayside.web.plugins.module_utils._ufw_output import (
     ports_of_listeners,
     ports_of_socket,
     ports_of_sshd_config,
+    refused_line,
     stored_policies,
+    with_chains,
 )
 
 
@@ -37,6 +39,19 @@ def test_the_order_in_user_rules() -> None:
         "deny any any 0.0.0.0/0 any 203.0.113.0/24 in",
         "allow tcp 5432 0.0.0.0/0 any 10.0.0.0/8 in_eth0",
     )
+
+
+RULES = "# mine\n*filter\n:ufw-after-input - [0:0]\n-A ufw-after-input -j ufw-skip-to-policy-input\n-A bogus\nCOMMIT\n"
+
+
+def test_a_file_of_rules_is_judged_with_the_chains_that_ufw_makes() -> None:
+    text, added = with_chains(RULES)
+    assert added == 1
+    assert text.splitlines()[1:3] == ["*filter", ":ufw-skip-to-policy-input - [0:0]"]
+    assert refused_line("iptables-restore: line 6 failed", RULES, added) == (
+        "line 5 is '-A bogus' (iptables-restore: line 6 failed)"
+    )
+    assert refused_line("no such table\nTry `iptables-restore -h'", RULES, added) == "no such table"
 
 
 def test_ports_of_ssh() -> None:
