@@ -249,14 +249,15 @@ def test_the_running_nginx_serves_the_revision_of_its_files(machine: Any) -> Non
 @pytest.mark.parametrize(
     ("site", "words"),
     [
+        ({"body_limit": "many"}, 'site "bad": body_limit is "many"; accepted: a size such as 512k, 10m or 1g.'),
         (
-            {"body_limit": "many"},
-            '"client_max_body_size" directive invalid value in /etc/nginx/quayside/sites/bad.conf:',
+            {"upstreams": {"blue": ["no-such.invalid:80"]}},
+            'site "bad": host not found in upstream "no-such.invalid:80" in /etc/nginx/quayside/sites/bad.conf:',
         ),
         ({"certificate": "/absent.pem"}, "cannot load certificate"),
-        ({"domains": ["shop.test"]}, "domain shop.test is declared by two servers"),
+        ({"domains": ["shop.test"]}, 'site "bad": domains has "shop.test", which site "shop" has too'),
     ],
-    ids=["bad value", "no certificate", "domain taken"],
+    ids=["bad value", "only nginx sees it", "no certificate", "domain taken"],
 )
 def test_a_broken_site_changes_nothing(
     machine: Any, converge: Converge, curl: Curl, site: dict[str, Any], words: str
