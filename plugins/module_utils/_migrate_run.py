@@ -18,7 +18,8 @@ from ._migrate_files import Prisma, SqlFiles, prisma_state, sql_state
 from ._migrate_tools import Alembic, Command, Django, alembic_state, django_state
 from ._migrate_watch import LockWatch
 from ._migration import MigrationError, Plan
-from ._pg_backup import Options, take
+from ._pg_backup import take
+from ._pg_options import configured_options
 from ._pg_repository import BackupError
 from ._pg_session import Session
 
@@ -137,7 +138,7 @@ def _dump(request: Request, session: Session) -> str | None:
         return None
     name = request.backup_name or session.url.database
     try:
-        return take(request.backup_root, name, session.url, Options()).id
+        return take(request.backup_root, name, session.url, configured_options(name)).id
     except BackupError as exc:
         raise MigrationError(f"Database {session.url.database} was not migrated, as its dump failed: {exc}") from exc
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from . import _pg_cli_commands as commands
 from ._pg_cli_output import Progress
 from ._pg_config import PATH, Config, from_json
+from ._pg_connect import let_signals_in
 from ._pg_repository import BackupError
 
 
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     # So that a stop from systemd or a person removes the unfinished folder.
     signal.signal(signal.SIGTERM, _stop)
+    let_signals_in()
     try:
         config = _read_config(args.config)
         progress = Progress(config.root, sys.stderr)

@@ -17,6 +17,8 @@ from ._pg_repository import BackupError
 
 try:
     import psycopg2
+    import psycopg2.extensions
+    import psycopg2.extras
 except ImportError:
     DATABASE_ERROR: type[Exception] = OSError
 else:
@@ -33,6 +35,12 @@ class BehindPooler(Exception):
 def driver_installed() -> bool:
     """Whether a connection can be had at all."""
     return "psycopg2" in globals()
+
+
+def let_signals_in() -> None:
+    """Have statements of this process end with a signal whose handler raises, and not only when the server answers."""
+    if driver_installed():
+        psycopg2.extensions.set_wait_callback(psycopg2.extras.wait_select)
 
 
 def connect(url: DatabaseUrl, **more: Any) -> Any:

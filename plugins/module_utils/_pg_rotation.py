@@ -72,6 +72,10 @@ def plan(backups: Iterable[Backup], keep: Keep, minimum: int) -> Plan:
     reasons: dict[str, list[str]] = {backup.id: [] for backup in ordered}
     for backup in verified[:1]:
         reasons[backup.id].append("newest")
+    # The last one that is known to restore: what came after it was only read.
+    proven = next((backup for backup in verified if backup.proven), None)
+    if proven:
+        reasons[proven.id].append("newest proven")
     for key, word in _PERIODS.items():
         for backup, period in _newest_of_each(verified, word, getattr(keep, key)):
             reasons[backup.id].append(f"{word} {period}")

@@ -17,8 +17,9 @@ from ._offsite_copy import rotate as rotate_copies
 from ._offsite_plan import pending
 from ._pg_backup import Options, Quarantined, rotate, take
 from ._pg_client import choose_compression, choose_major
-from ._pg_config import PATH, Config, Database, from_json
+from ._pg_config import Config, Database
 from ._pg_drill import drill, prove_file
+from ._pg_options import options_of
 from ._pg_programs import installed_clients, probe
 from ._pg_report import Recorder
 from ._pg_repository import Backup, BackupError, Copy, Manifest, Proof
@@ -57,36 +58,6 @@ class Outcome:
             "copies": [asdict(copied) for copied in self.copies],
             "proof": asdict(self.proof) if self.proof else None,
         }
-
-
-def options_of(config: Config, database: Database, *, allow_other_cluster: bool = False) -> Options:
-    """How the settings want a dump to be taken."""
-    return Options(
-        compression=config.compression,
-        lock_wait_timeout=config.lock_wait_timeout,
-        wait=_WAIT,
-        include=database.include,
-        exclude=database.exclude,
-        hashed=database.hashed,
-        recipients=database.recipients,
-        shrink_percent=database.shrink_percent,
-        allow_other_cluster=allow_other_cluster,
-    )
-
-
-def configured_options(name: str, path: str = PATH) -> Options:
-    """How this host's own settings want a dump of a name to be taken; the defaults where it has none for it.
-
-    For a dump outside the timers, such as one before a migration: what is encrypted at night is never plain by day.
-    """
-    try:
-        config = from_json(Path(path).read_text("utf-8"))
-    except FileNotFoundError:
-        return Options()
-    except OSError as error:
-        raise BackupError(f"Cannot read {path}: {error.strerror}, which says how {name} is to be dumped.") from None
-    found = [database for database in config.databases if database.name == name]
-    return options_of(config, found[0]) if found else Options()
 
 
 def run_one(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from ansible_collections.quayside.web.plugins.module_utils._pg_repository import Backup, BackupError, Manifest
+from ansible_collections.quayside.web.plugins.module_utils._pg_repository import Backup, BackupError, Manifest, Proof
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Keep, check_minimum, parse_keep, plan
 
 START = datetime(2026, 11, 21, 3, 0, tzinfo=timezone.utc)  # a Saturday
@@ -45,6 +45,18 @@ def test_calendar(keep: Keep, minimum: int, expected: list[str]) -> None:
     decided = plan(nightly(400), keep, minimum)
     assert days(tuple(kept.id for kept in decided.kept)) == expected
     assert len(decided.kept) + len(decided.removed) == 400
+
+
+def test_the_newest_that_is_proven_stays() -> None:
+    backups = nightly(10)
+    proofs = {8: Proof("2026-11-14T04:30:00Z", 1.0, "15", 1, 1), 9: Proof("2026-11-13T04:30:00Z", 1.0, "15", 1, 1)}
+    proofs[5] = replace(proofs[8], problem="t has 6 rows instead of 7")
+    for number, proof in proofs.items():
+        manifest = backups[number].manifest
+        backups[number] = replace(backups[number], manifest=manifest and replace(manifest, proof=proof))
+    decided = plan(backups, Keep(daily=2, weekly=0, monthly=0), 1)
+    assert {kept.id: kept.reasons for kept in decided.kept}[backups[8].id] == ("newest proven",)
+    assert {backups[5].id, backups[9].id} <= set(decided.removed)
 
 
 def test_the_newest_of_a_day_stays() -> None:

@@ -16,6 +16,7 @@ from ansible_collections.quayside.web.plugins.module_utils._backup_alerts import
 from ansible_collections.quayside.web.plugins.module_utils._backup_status import DRILL, RUN, LastRun
 from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, Quarantined
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import Config, parse_config, to_json
+from ansible_collections.quayside.web.plugins.module_utils._pg_options import configured_options, options_of
 from ansible_collections.quayside.web.plugins.module_utils._pg_programs import Server
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import (
     BackupError,
@@ -28,9 +29,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Plan
 from ansible_collections.quayside.web.plugins.module_utils._pg_run import (
     Outcome,
-    configured_options,
     drill_one,
-    options_of,
     rehearse,
     run_one,
 )
