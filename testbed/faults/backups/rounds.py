@@ -25,7 +25,7 @@ COUNTS = "SELECT (SELECT count(*) FROM big) || ' ' || (SELECT count(*) FROM smal
 S3 = "to 172.30.12.30 ipproto tcp dport 9000 blackhole"
 ALTERED = "/root/altered.json"
 
-_FILL = f"fallocate -l $(($(df --output=avail -B1 {FOLDER} | tail -n 1) - {{leave}})) {BALLAST}"
+_FILL = f"head -c $(($(df --output=avail -B1 {FOLDER} | tail -n 1) - {{leave}})) /dev/zero > {BALLAST}"
 #: What is done to the database first, and how it is undone.
 _STATEMENTS = {
     "missing-role": ("ALTER ROLE faults RENAME TO faults_gone", "ALTER ROLE faults_gone RENAME TO faults"),

@@ -12,10 +12,12 @@ from typing import Any
 
 ID = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 KEPT = re.compile(r"\.lock|status\.json|\.offsite-[a-z0-9_-]+\.lock")
+#: Databases that a restore or its undo has put aside, and that stay for some days.
+ASIDE = re.compile(r"_(old|undone)_")
 
 #: Runs on the host with the root and a name. A lock that can be taken is free.
-GATHER = """
-import fcntl, hashlib, json, pathlib, subprocess, sys
+GATHER = r"""
+import fcntl, hashlib, json, pathlib, re, subprocess, sys
 folder = pathlib.Path(sys.argv[1]) / sys.argv[2]
 held, backups, entries = False, {}, []
 if folder.exists():
@@ -25,7 +27,7 @@ if folder.exists():
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             held = True
-for path in sorted(folder.glob("*T*Z")):
+for path in sorted(folder / name for name in entries if re.fullmatch(r"[0-9]{8}T[0-9]{6}Z", name)):
     files, manifest = {}, None
     for file in path.iterdir():
         if file.name == "manifest.json":
@@ -124,7 +126,7 @@ def leftovers(found: Found, expected_databases: frozenset[str]) -> Iterator[str]
             yield f"{name} is left over in the repository"
     yield from (f"the process {name} is still there" for name in found.processes)
     yield from (f"there is still a session: {session}" for session in found.sessions)
-    strangers = [name for name in found.databases if name not in expected_databases and "_old_" not in name]
+    strangers = [name for name in found.databases if name not in expected_databases and not ASIDE.search(name)]
     if strangers:
         yield f"the databases {', '.join(strangers)} are left over"
     missing = expected_databases - {*found.databases}
