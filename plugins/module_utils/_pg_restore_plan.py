@@ -131,7 +131,7 @@ def choose(backups: Iterable[Backup], wanted: str, *, force: bool = False, zone:
             newest = ordered[-1]
             why = newest.problem or "it holds only some of the tables"
             raise BackupError(
-                f"None of the {len(ordered)} backups is to be trusted whole; the newest is {newest.id}: {why}."
+                f"No backup can be restored whole; the newest of {len(ordered)} is {newest.id}: {why}."
             )
         return whole[-1]
     moment = read_time(wanted, zone)

@@ -173,11 +173,15 @@ def _run(config: Config, database: Database, options: Options, log: Log, step: S
 def _copy_all(root: str, name: str, target: Target, log: Log) -> list[Copy]:
     """Copy what has been taken since the newest copy, so that an outage is made up for; the first failure ends it."""
     made = []
-    for manifest in pending(load(root, name), target):
+    waiting = pending(load(root, name), target)
+    for manifest in waiting:
         made.append(copy(target, root, manifest, log))
         _remember(root, name, manifest.id, made[-1])
         if made[-1].problem:
             break
+    for manifest in waiting[len(made) :]:
+        # What was not even tried isn't there either, and for the same reason.
+        _remember(root, name, manifest.id, replace(made[-1], path=""))
     return made
 
 

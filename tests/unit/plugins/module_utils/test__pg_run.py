@@ -201,6 +201,9 @@ def test_an_outage_that_goes_on_is_tried_once_a_night(world: World) -> None:
     world.take = lambda *_all: store(world.root, manifest(2))
     world.run()
     assert [call for call in world.calls if "nas" in call] == ["copy 01 to nas"]
+    newest = load(world.root, "ledger")[-1].manifest
+    assert newest is not None
+    assert [copy.problem for copy in newest.copies if copy.target == "nas"] == ["down"]
 
 
 def test_a_retention_that_fails_offsite_fails_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
