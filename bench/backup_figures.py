@@ -47,7 +47,6 @@ MEASURES = {
     "ratio_restore": Measure("ratio of that to the two", "", 1.05, (("restore",), ("bare_restore", "bare_checks"))),
     "swap": Measure("refused connections at a swap with 20 live sessions", "s", 0.3),
     "plan": Measure("retention planned over 100,000 manifests", "s", 1.0),
-    "plan_disk": Measure("the same, read from the disk"),
     "memory": Measure("memory of quayside-backup run (VmHWM)", "MB", 64.0, places=1),
     "memory_restore": Measure("memory of quayside-backup restore (VmHWM)", "MB", 64.0, places=1),
 }
