@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +23,34 @@ cp -r --parents /usr/lib/python3.*/ /tmp/image/
 tar -C /tmp/image -c . | docker import - tiny:test
 rm -r /tmp/image
 """
+
+
+# Asks every 20 ms until it is stopped; its last line is the sum.
+ASK = """
+import signal, sys, time, urllib.request
+asked, failed = 0, []
+def end(*_):
+    print(asked, failed)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+while True:
+    asked += 1
+    try:
+        urllib.request.urlopen("http://127.0.0.1:8080/", timeout=2).read()
+    except OSError as error:
+        failed.append(str(error))
+    time.sleep(0.02)
+"""
+
+
+def apply(host: Any, **options: Any) -> dict[str, Any]:
+    """One run of the module with other options over those in force, and what it returned or failed with."""
+    now = json.loads(host.file(CONFIG).content_string)
+    arguments = {"options": {**now, **{name.replace("_", "-"): value for name, value in options.items()}}}
+    try:
+        return dict(host.ansible("quayside.web.docker_daemon", json.dumps(arguments), check=False))
+    except host.ansible.AnsibleException as failed:
+        return dict(failed.result)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +116,124 @@ def test_a_restart_of_the_engine_leaves_containers_running(host: Any, container:
     before = host.check_output(inspect)
     host.check_output("systemctl restart docker.service")
     assert host.check_output(inspect) == before
+
+
+@pytest.fixture
+def back(host: Any) -> Iterator[None]:
+    before = json.loads(host.file(CONFIG).content_string)
+    yield
+    host.ansible("quayside.web.docker_daemon", json.dumps({"options": before}), check=False)
+
+
+@pytest.fixture
+def asking(host: Any, container: str) -> Callable[[], tuple[int, str]]:
+    """Requests to the container from now on; called, they end and say how many there were and which failed."""
+    host.check_output("systemctl reset-failed asking 2>/dev/null || true")
+    host.check_output("printf %%s %s > /run/ask.py", ASK)
+    host.check_output(
+        "systemd-run --quiet --unit=asking --property=StandardOutput=file:/run/asked /usr/bin/python3 /run/ask.py"
+    )
+    host.check_output("sleep 1")
+
+    def end() -> tuple[int, str]:
+        host.check_output("sleep 1; systemctl stop asking")
+        asked, failed = host.check_output("cat /run/asked").split(" ", 1)
+        return int(asked), failed
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("options", "how"),
+    [({"debug": True}, "reload"), ({"icc": True}, "restart")],
+    ids=["reload-where-that-is-enough", "restart-elsewhere"],
+)
+def test_a_change_drops_neither_a_container_nor_a_request(
+    host: Any, container: str, back: None, asking: Callable[[], tuple[int, str]], options: dict[str, Any], how: str
+) -> None:
+    inspect = "docker inspect --format '{{.State.Pid}} {{.State.Running}}' " + container
+    before = host.check_output(inspect)
+    assert apply(host, **options)["how"] == how
+    asked, failed = asking()
+    assert host.check_output(inspect) == before
+    assert failed == "[]"
+    assert asked > 50
+    assert "QUAYSIDE-HOLD" not in host.check_output("iptables-save")
+
+
+def test_what_is_in_force_is_not_restarted(host: Any) -> None:
+    assert (apply(host)["changed"], apply(host)["how"]) == (False, "")
+
+
+def test_containers_of_an_engine_that_would_stop_them_survive_its_first_configuration(host: Any, back: None) -> None:
+    """A host that had Docker before: live-restore is turned on before the restart that the rest needs."""
+    hardened = json.loads(host.file(CONFIG).content_string)
+    host.check_output("printf '{}' > /etc/docker/daemon.json && rm -f /var/lib/quayside/docker-daemon.json")
+    host.check_output("systemctl restart docker.service")
+    if host.run("docker image inspect tiny:test").rc != 0:
+        host.check_output(IMAGE)
+    host.check_output("docker run --detach --name old tiny:test /bin/sleep infinity")
+    inspect = "docker inspect --format '{{.State.Pid}} {{.State.Running}}' old"
+    before = host.check_output(inspect)
+    try:
+        assert apply(host, **{name.replace("-", "_"): value for name, value in hardened.items()})["how"] == "restart"
+        assert host.check_output(inspect) == before
+    finally:
+        host.check_output("docker rm --force old")
+
+
+def test_an_option_that_somebody_else_has_put_there_stays(host: Any, converge_with: Callable[..., Any]) -> None:
+    before = json.loads(host.file(CONFIG).content_string)
+    text = json.dumps({**before, "max-concurrent-uploads": 2})
+    host.check_output("printf %%s %s > /etc/docker/daemon.json", text)
+    name = host.check_output("hostname")
+    assert not converge_with(limit=name).failed
+    assert json.loads(host.file(CONFIG).content_string)["max-concurrent-uploads"] == 2
+    assert not converge_with(limit=name, docker_daemon_options={"max-concurrent-uploads": None}).failed
+    assert "max-concurrent-uploads" not in host.file(CONFIG).content_string
+
+
+def test_a_version_is_pinned_and_let_go(host: Any, converge_with: Callable[..., Any]) -> None:
+    name = host.check_output("hostname")
+    version = ".".join(host.check_output("docker version --format '{{.Server.Version}}'").split(".")[:2])
+    assert not converge_with(limit=name, docker_version=version).failed
+    assert f"Package pin: {version}" in host.check_output("apt-cache policy docker.io")
+    assert not converge_with(limit=name).failed
+    assert "Package pin" not in host.check_output("apt-cache policy docker.io")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"log_driver": "nope"}, "does not accept its configuration: failed to set log opts"),
+        ({"bip": "10.300.1.1/24"}, "invalid CIDR address: 10.300.1.1/24. Nothing was changed"),
+        ({"storage_driver": "nope"}, "driver not supported"),
+        ({"userland_proxy": "maybe"}, "cannot unmarshal string"),
+        ({"hosts": ["fd://"]}, "specified both as a flag and in the configuration file: hosts"),
+        ({"firewall_backend": "nftables"}, "firewall-backend is 'nftables', accepted is iptables"),
+        ({"hosts": ["tcp://0.0.0.0:2375"]}, "tcp://0.0.0.0:2375 without tlsverify"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_the_engine_refuses_never_lands(host: Any, options: dict[str, Any], told: str) -> None:
+    before = host.file(CONFIG).content_string
+    started = (
+        "systemctl show docker.service -p ActiveEnterTimestampMonotonic; ip -brief link; iptables-save | grep -c ."
+    )
+    state = host.check_output(started)
+    assert told in apply(host, **options)["msg"]
+    assert host.file(CONFIG).content_string == before
+    assert host.check_output(started) == state, "the trial has touched the host"
+
+
+def test_containers_are_not_left_behind_in_another_folder(host: Any, container: str) -> None:
+    told = apply(host, data_root="/srv/docker")["msg"]
+    assert told.startswith("docker_data_root is /srv/docker, but 1 container of this host live in /var/lib/docker")
+
+
+def test_a_restart_that_would_stop_containers_is_refused(host: Any, container: str) -> None:
+    told = apply(host, live_restore=False, icc=True)["msg"]
+    assert "which without live-restore stops 1 container" in told
 
 
 def test_a_rejected_option_never_stays(host: Any, wrong_option: dict[str, str]) -> None:
