@@ -379,14 +379,15 @@ def measure_apps(rounds: int, wanted: Sequence[str], keep: bool) -> dict[str, An
 
 def measure_backups(rounds: int, keep: bool) -> dict[str, Any]:
     """Everything about backups, on a host of its own."""
+    samples: dict[str, list[float]] = {}
     try:
-        samples = backups.measure(rounds, say)
+        backups.measure(rounds, say, samples)
+    finally:
         found = backup_figures.figures(samples)
         print(backup_figures.table(found))
-        return {"table": [{**asdict(one), "verdict": one.verdict} for one in found], "samples": samples}
-    finally:
         if not keep:
             backups.stop_host()
+    return {"table": [{**asdict(one), "verdict": one.verdict} for one in found], "samples": samples}
 
 
 def main() -> int:

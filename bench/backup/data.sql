@@ -23,4 +23,4 @@ FROM generate_series(1, 1500000) n;
 ALTER TABLE entry ADD PRIMARY KEY (id);
 CREATE INDEX ON entry (account, booked);
 CREATE INDEX ON event (at);
-VACUUM ANALYZE;
+ANALYZE;
