@@ -23,6 +23,7 @@ COUNTS = tuple(f"SELECT count(*) FROM {table}" for table in ("account", "entry",
 MANIFESTS = 100_000
 SESSIONS = 20
 MEGABYTE = 1_000_000
+SHARED_MEMORY = "/dev/shm"  # noqa: S108
 
 #: Runs a command on the host: its seconds without docker's own, and the most memory that it itself has taken.
 _WATCH = """
@@ -108,7 +109,7 @@ def start_host() -> None:
     playbook("testbed/up.yml")
     playbook("bench/backup/site.yml")
     # A container has 64 MB for what parallel workers share, which is less than PostgreSQL takes on any server.
-    on_host("mount", "-o", "remount,size=1g", "/dev/shm")
+    on_host("mount", "-o", "remount,size=1g", SHARED_MEMORY)
     if not sql("SELECT to_regclass('public.item')", "small"):
         sql((INVENTORY / "data.sql").read_text(encoding="utf-8"), "shop", "bench")
         sql(
