@@ -14,6 +14,7 @@ from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import ap
 from rendered import BOOKWORM, TRIXIE, Render, Site, a_site, servers, site_servers
 
 ORIGIN = "https://app.example.com"
+FLAG = "/var/lib/quayside/apps/shop/maintenance"
 
 
 def text_of(files: dict[str, str], name: str = "shop") -> str:
@@ -83,7 +84,7 @@ def test_cors_headers_are_on_every_answer_and_vary_too(render: Render) -> None:
 
 
 def test_a_preflight_is_answered_before_anything_may_refuse_it(render: Render) -> None:
-    site = a_site(cors={"origins": [ORIGIN]}, basic_auth={}, allow_from=["192.0.2.0/24"], rate_limit={"rate": "1r/s"})
+    site = a_site(cors={"origins": [ORIGIN]}, basic_auth={}, maintenance={"flag": FLAG}, rate_limit={"rate": "1r/s"})
     files = render(site)
     body = locations(text_of(files))["/"]
     assert body.startswith("if ($quayside_preflight) {\nreturn 204;\n}")
@@ -171,17 +172,11 @@ def test_a_password_is_nginxs_and_not_the_apps(render: Render) -> None:
 
 
 def test_only_listed_networks_and_the_host_itself_are_let_in(render: Render) -> None:
-    body = locations(text_of(render(a_site(allow_from=["192.0.2.0/24", "2001:db8::/32"]))))["/"]
-    assert re.findall(r"^(?:allow|deny) (.*);", body, re.M) == [
-        "127.0.0.1",
-        "::1",
-        "192.0.2.0/24",
-        "2001:db8::/32",
-        "all",
-    ]
-
-
-FLAG = "/var/lib/quayside/apps/shop/maintenance"
+    site = a_site(allow_from=["192.0.2.0/24", "2001:db8::/32"], maintenance={"flag": FLAG})
+    text = text_of(render(site))
+    assert locations(text)["/"].startswith("if ($shop_outsider) {\nreturn 403;\n}"), "before anything answers"
+    let_in = ("127.0.0.1", "::1", "192.0.2.0/24", "2001:db8::/32")
+    assert mapped(text, "shop_outsider") == {"default": "1", **dict.fromkeys(let_in, "0")}
 
 
 @pytest.mark.parametrize(
