@@ -91,6 +91,8 @@ def try_out(plan: Plan, version: str, run: Run) -> None:
     Raises:
         DaemonError: it refuses, in its own words.
     """
+    # The packages may have been installed without starting anything, and an engine waits long for its containerd.
+    run(["systemctl", "start", "containerd.service"])
     root = Path(str(plan.content.get("data-root") or DEFAULT_ROOT))
     # On the file system that the containers are to live on, which decides about storage drivers.
     near = next(path for path in (root, *root.parents) if path.is_dir())
