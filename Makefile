@@ -35,8 +35,9 @@ lint: ## ansible-lint, yamllint, ruff, mypy, shellcheck, changelog, docs
 test-unit: ## unit and template tests
 	@$(run) --python pytest -q -n auto tests
 
-test-faults: images ## kill deploys at every step, FAULTS=120 times; the seed is printed, SEED= sets it
+test-faults: images ## kill deploys, FAULTS=120 times, and let backups meet BACKUP_FAULTS=60; SEED= sets which
 	@$(run) testbed/faults/run.py
+	@$(run) testbed/faults/backups/run.py
 
 sanity: ## ansible-test and galaxy-importer on the built artifact
 	@$(run) --python tools/sanity.sh

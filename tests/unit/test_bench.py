@@ -140,3 +140,30 @@ def test_the_proof_compares_deploys_with_the_time_between(load: ModuleType, unde
     assert "| failed | 1 | 0 | missed |" in table
     assert "| confirmed, and lost | 1 | 0 | missed |" in table
     assert "| p99 while deploying / without | 2.5 | <= 2 | missed |" in table
+
+
+def test_backups_are_compared_within_a_round() -> None:
+    figures = module("backup_figures")
+    found = {
+        figure.measure.title: figure
+        for figure in figures.figures(
+            {
+                "bare_dump": [8.0, 10.0, 9.0],
+                "dump": [8.4, 10.2, 9.9],
+                "size": [250.0, 250.0, 250.0],
+                "restore": [30.0],
+                "bare_restore": [24.0],
+                "bare_checks": [5.0],
+                "memory": [70.0],
+            }
+        )
+    }
+    ratio = found["ratio of the two"]
+    assert [round(value, 3) for value in ratio.values] == [1.05, 1.02, 1.1]
+    assert (round(ratio.median, 3), ratio.verdict) == (1.05, "good")
+    assert found["ratio of that to the two"].median == 30 / 29
+    assert found["bare pg_dump, the same options"].verdict == ""
+    table = figures.table(list(found.values()))
+    assert "| size of our dump | 250 MB | 250-250 | 3 |  |  |" in table
+    assert "| memory of quayside-backup run (VmHWM) | 70.0 MB | 70.0-70.0 | 1 | <= 64 MB | missed |" in table
+    assert "retention planned" not in table

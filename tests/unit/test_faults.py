@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
-"""The strikes of make test-faults, and what they hold against a host afterwards."""
+"""The strikes and faults of make test-faults, and what they hold against a host afterwards."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ OLD = "20251231T000000Z-bbbbbbbb"
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.syspath_prepend(str(ROOT))
     from testbed.faults import plan, state, watcher
+    from testbed.faults.backups import plan as backup_plan
+    from testbed.faults.backups import state as backup_state
 
-    yield SimpleNamespace(plan=plan, state=state, watcher=watcher)
+    yield SimpleNamespace(plan=plan, state=state, watcher=watcher, backup_plan=backup_plan, backup_state=backup_state)
     for name in [name for name in sys.modules if name.split(".")[0] == "testbed"]:
         del sys.modules[name]
 
@@ -152,3 +154,107 @@ def test_what_is_left_over_is_told(faults: SimpleNamespace, changes: dict[str, A
     found = told(faults, **changes)
     assert found
     assert any(sentence in problem for problem in found), found
+
+
+# Which faults backups meet
+
+
+def test_every_kind_of_fault_comes_before_chance_decides(faults: SimpleNamespace) -> None:
+    plan = faults.backup_plan
+    found = plan.faults(len(plan.KINDS) + 200, seed=1)
+    assert len(found) == len(plan.KINDS) + 200
+    assert {fault.kind for fault in found[: len(plan.KINDS)]} == set(plan.KINDS)
+    assert all(0 <= fault.at <= 1 for fault in found)
+    later = [fault.kind for fault in found[len(plan.KINDS) :]]
+    assert sum(kind in plan.MOVING for kind in later) > 150
+    assert {fault.program for fault in found if fault.kind == "kill"} == set(plan.PROGRAMS)
+    assert {fault.program for fault in found if fault.kind == "cut"} == {"rclone"}
+
+
+def test_the_seed_decides_the_faults_too(faults: SimpleNamespace) -> None:
+    plan = faults.backup_plan
+    assert plan.faults(40, seed=5) == plan.faults(40, seed=5) != plan.faults(40, seed=6)
+    assert len(plan.faults(5, seed=5)) == 5
+
+
+def test_the_table_of_faults_counts_where_they_struck(faults: SimpleNamespace) -> None:
+    plan = faults.backup_plan
+    kill = plan.Fault("kill", 0.1, "rclone")
+    outcomes = [
+        plan.Outcome(kill, "rclone", True, (), 9.0),
+        plan.Outcome(kill, "rclone", True, ("the lock is held",), 9.0),
+        plan.Outcome(kill, "", False, (), 9.0),
+        plan.Outcome(plan.Fault("flip"), "", False, (), 9.0),
+    ]
+    assert plan.table(outcomes).splitlines()[2:] == [
+        "| kill | 3 | 2 rclone | 2 | **1** |",
+        "| flip | 1 |  | 0 | 0 |",
+    ]
+    assert plan.verdict(outcomes) == "4 backups and restores met a fault; 2 failed and said so; 1 went wrong"
+
+
+# What a fault must not have done to the backups
+
+FIRST, SECOND, THIRD, NEW = (f"2026010{day}T030000Z" for day in (1, 2, 3, 4))
+
+
+def backup(content: str = "dump", **changes: Any) -> dict[str, Any]:
+    files = {"dump.pgc": [len(content), content]}
+    manifest = {"files": [{"name": "dump.pgc", "size": len(content), "sha256": content}], "verified_at": "then"}
+    return {"files": files, "manifest": manifest, **changes}
+
+
+CUT = backup(files={"dump.pgc": [1, "d"]})
+BEFORE = {FIRST: backup("one"), SECOND: backup("two"), THIRD: backup("three")}
+DAMAGE = [
+    pytest.param(BEFORE, frozenset(), "", id="as it was"),
+    pytest.param({**BEFORE, NEW: backup("new")}, frozenset(), "", id="one more"),
+    pytest.param({SECOND: BEFORE[SECOND], THIRD: BEFORE[THIRD], NEW: backup("new")}, frozenset(), "", id="pruned"),
+    pytest.param({FIRST: CUT, SECOND: BEFORE[SECOND], THIRD: BEFORE[THIRD]}, frozenset({FIRST}), "", id="spared"),
+    pytest.param(
+        {SECOND: BEFORE[SECOND], THIRD: BEFORE[THIRD]}, frozenset(), "nothing new had come", id="pruned early"
+    ),
+    pytest.param({SECOND: BEFORE[SECOND], NEW: backup("new")}, frozenset(), "2 have to stay", id="below the floor"),
+    pytest.param({**BEFORE, NEW: CUT}, frozenset(), "bears a final name, but its files", id="a partial"),
+    pytest.param({**BEFORE, NEW: backup(manifest=None)}, frozenset(), "has no manifest", id="no manifest"),
+    pytest.param({**BEFORE, THIRD: backup("other")}, frozenset(), "an earlier backup, has been changed", id="changed"),
+]
+
+
+@pytest.mark.parametrize(("after", "spared", "sentence"), DAMAGE)
+def test_what_was_done_to_the_backups_is_told(
+    faults: SimpleNamespace, after: dict[str, Any], spared: frozenset[str], sentence: str
+) -> None:
+    state = faults.backup_state
+    minimum = 2 if NEW in after else 3
+    found = list(state.damage(state.Found(backups=BEFORE), state.Found(backups=after), minimum, spared))
+    assert bool(found) is bool(sentence), found
+    assert sentence in " ".join(found)
+
+
+def test_what_a_person_has_to_look_at_nobody_removes(faults: SimpleNamespace) -> None:
+    state = faults.backup_state
+    (told,) = state.damage(state.Found(backups={FIRST: CUT}), state.Found(), 3)
+    assert told == f"{FIRST} was damaged, and is gone"
+
+
+BEHIND = [
+    pytest.param({}, "", id="nothing"),
+    pytest.param({"entries": (".lock", "status.json", ".offsite-s3.lock", FIRST)}, "", id="what belongs there"),
+    pytest.param({"databases": ("shop", "shop_old_20260101t030000z", "shop_undone_20260101t030000z")}, "", id="aside"),
+    pytest.param({"entries": (f".tmp-{FIRST}",)}, "is left over in the repository", id="a draft"),
+    pytest.param({"held": True}, "the lock is held", id="lock"),
+    pytest.param({"processes": ("pg_dump",)}, "the process pg_dump is still there", id="process"),
+    pytest.param({"sessions": ("shop: COPY",)}, "there is still a session: shop: COPY", id="session"),
+    pytest.param({"databases": ("shop", "shop_restore_20260101t030000z")}, "are left over", id="scratch"),
+    pytest.param({"databases": ()}, "the databases shop are missing", id="live database gone"),
+    pytest.param({"closed": ("shop",)}, "takes no connection", id="closed"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BEHIND)
+def test_what_a_fault_leaves_behind_is_told(faults: SimpleNamespace, changes: dict[str, Any], sentence: str) -> None:
+    state = faults.backup_state
+    found = list(state.leftovers(state.Found(**{"databases": ("shop",), **changes}), frozenset({"shop"})))
+    assert bool(found) is bool(sentence), found
+    assert sentence in " ".join(found)
