@@ -130,9 +130,7 @@ def choose(backups: Iterable[Backup], wanted: str, *, force: bool = False, zone:
         if not whole:
             newest = ordered[-1]
             why = newest.problem or "it holds only some of the tables"
-            raise BackupError(
-                f"No backup can be restored whole; the newest of {len(ordered)} is {newest.id}: {why}."
-            )
+            raise BackupError(f"No backup can be restored whole; the newest of {len(ordered)} is {newest.id}: {why}.")
         return whole[-1]
     moment = read_time(wanted, zone)
     fitting = [backup for backup in whole if backup.created <= moment]
