@@ -12,7 +12,7 @@ description:
     and IPv6, and changes nothing.
   - Fails with the list of differences. These are a firewall that is not in force or will not be after a reboot, rules
     that nobody declared, rules that were declared and are not in force, ports that containers publish on other
-    addresses than loopback without a rule with C(docker: true), and a C(DOCKER-USER) that is not as declared.
+    addresses than loopback without a rule with C(docker=true), and a C(DOCKER-USER) that is not as declared.
   - Listeners that only the firewall hides, and openings behind which nothing listens, are returned as RV(notes) and
     fail with O(strict).
 author: ["The quayside.web authors (@quayside)"]
