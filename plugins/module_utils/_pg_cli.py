@@ -101,13 +101,20 @@ def _add_restoring(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     restore.add_argument("backup", nargs="?", default="latest", help="latest (default), an id, or a time")
     restore.add_argument("--into", default="", metavar="DATABASE", help="a new database of this name, and no swap")
     restore.add_argument("--from", dest="source", metavar="TARGET", help="fetch it from this offsite target first")
-    restore.add_argument("--url", metavar="SERVER", help="another server: the URL of a role that may create databases")
+    restore.add_argument(
+        "--url",
+        metavar="SERVER",
+        help="another server, by a role that may create databases; - reads it from standard input",
+    )
     restore.add_argument("--tables", nargs="+", default=[], metavar="SCHEMA.TABLE", help="only these")
     restore.add_argument("--data-only", action="store_true", help="rows into tables that exist already")
     restore.add_argument("--truncate", action="store_true", help="with --data-only, empty these tables first")
-    restore.add_argument("--no-owner", action="store_true", help="everything belongs to the restoring role")
+    restore.add_argument(
+        "--no-owner", action="store_true", help="neither owners nor grants of the dump; all belongs to the app's role"
+    )
     restore.add_argument("--force", action="store_true", help="also a backup in quarantine, named by its id")
     restore.add_argument("--allow-other-cluster", action="store_true", help="also a backup of another server")
+    restore.add_argument("--ignore-space", action="store_true", help="go on where the disk seems too small")
     restore.add_argument("--jobs", type=int, default=0, help="how many tables at a time; as many as fit by default")
     restore.add_argument("--check", action="store_true", help="say what would be done, and what is in the way")
     _add_identity(restore)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,12 +16,13 @@ from ._offsite_copy import listing
 from ._pg_backup import accept as accept_backup
 from ._pg_backup import rotate as rotate_backups
 from ._pg_backup import verify
+from ._pg_bring import bring, choose_remote
 from ._pg_config import Config, Database
 from ._pg_report import gather, report
 from ._pg_repository import BackupError, check_name
 from ._pg_restore import preflight
 from ._pg_restore import restore as restore_backup
-from ._pg_restore_plan import Request, choose
+from ._pg_restore_plan import Request
 from ._pg_rotation import plan
 from ._pg_run import Outcome, drill_one, run_one
 from ._pg_store import list_names, load, utc_now
@@ -103,6 +105,7 @@ def restore(args: Namespace, config: Config, log: Log) -> int:
         into=args.into,
         identity=args.identity,
         no_owner=args.no_owner,
+        owner=database.parsed_url.user if args.no_owner and database else "",
         jobs=args.jobs,
         keep_old_days=database.keep_old_days if database else 7,
         data_only=args.data_only,
@@ -110,15 +113,18 @@ def restore(args: Namespace, config: Config, log: Log) -> int:
         truncate=args.truncate,
         force=args.force,
         allow_other_cluster=args.allow_other_cluster,
+        ignore_space=args.ignore_space,
     )
     server, wanted = _server(args, database), args.backup
     if args.source:
         target = config.find(name).target(args.source)
-        wanted = choose(listing(target, name), args.backup, force=args.force).id
-        if args.check and wanted not in [backup.id for backup in load(config.root, name)]:
-            output.print_lines([f"{wanted} would be fetched from {target.place}; --check can say more once it is here"])
-            return 0
-        fetch_copy(target, config.root, name, wanted, log)
+        if not args.check:
+            wanted = bring(target, config.root, name, wanted, args.force, log)
+        else:
+            wanted = choose_remote(target, name, wanted, args.force).id
+            if wanted not in [backup.id for backup in load(config.root, name)]:
+                output.print_lines([f"{wanted} would be fetched from {target.place}; --check says more once it is"])
+                return 0
     if args.check:
         planned = preflight(config.root, name, wanted, server, request, log)
         if args.json:
@@ -146,9 +152,10 @@ def undo(args: Namespace, config: Config, log: Log) -> int:
 def _server(args: Namespace, database: Database | None) -> DatabaseUrl:
     if args.url:
         try:
-            return parse(args.url)
+            url = parse(sys.stdin.readline() if args.url == "-" else args.url)
         except DatabaseUrlError as error:
             raise BackupError(f"--url: {error}") from None
+        return url
     if database is None:
         raise BackupError(f"{args.name} is not configured here; say with --url which server is meant.")
     return database.admin
