@@ -97,7 +97,9 @@ def test_the_list_says_which_backups_there_are_and_how_good_they_are(host: Host)
     shown = good(host.backup("list", "shop")).out
     assert newest["id"] in shown
     assert "verified" in shown
-    assert good(host.backup("verify", "shop", newest["id"])).code == 0
+    assert good(host.backup("verify", "shop", newest["id"], "--json")).json[0]["verified"]
+    (state,) = [state for state in host.backup("status", "--json").json if state["name"] == "shop"]
+    assert (state["ok"], state["problems"]) == (True, [])
     assert host.backup("verify", "shop", "20200101T000000Z").code == 1
     assert host.backup("frobnicate").code == 2
     assert host.backup("run").code == 2
