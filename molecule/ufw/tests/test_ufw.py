@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -104,12 +105,10 @@ def test_what_refuses_comes_first_and_what_limits_last_however_they_are_declared
     apply(host, rules=rules, undo_timeout=0)
     rules.append({"port": "8092", "from": ["198.51.100.0/24"], "action": "reject"})
     apply(host, rules=[*rules, {"port": "8093"}], undo_timeout=0)
-    lines = host.check_output("iptables -S ufw-user-input").splitlines()[1:]
-    targets = [
-        line.split(" -j ")[1].split()[0] for line in lines if " -j ufw-user-limit" not in f"{line} " or "accept" in line
-    ]
-    decisive = [target for target in targets if target in {"DROP", "REJECT", "ACCEPT", "ufw-user-limit-accept"}]
-    order = [{"DROP": 0, "REJECT": 0, "ACCEPT": 1}.get(target, 2) for target in decisive]
+    found = re.findall(
+        r"-j (DROP|REJECT|ACCEPT|ufw-user-limit-accept)", host.check_output("iptables -S ufw-user-input")
+    )
+    order = [{"DROP": 0, "REJECT": 0, "ACCEPT": 1}.get(target, 2) for target in found]
     assert order == sorted(order)
     assert set(order) == {0, 1, 2}
     assert apply(host, rules=[*rules, {"port": "8093"}], undo_timeout=0)["changed"] is False
