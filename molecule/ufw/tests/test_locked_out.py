@@ -60,6 +60,11 @@ def run(inventory: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
+def said(ended: subprocess.CompletedProcess[str]) -> str:
+    """All of it on one line, errors too."""
+    return " ".join(f"{ended.stdout} {ended.stderr}".split())
+
+
 @pytest.fixture(scope="module")
 def cut_off(ssh: Path, container: Callable[[str], Any]) -> Iterator[tuple[str, float]]:
     """What a run says that turns a firewall on which lets nobody in, and how long it takes."""
@@ -72,7 +77,7 @@ def cut_off(ssh: Path, container: Callable[[str], Any]) -> Iterator[tuple[str, f
     seconds = time.monotonic() - start
     for name in HOSTS:
         container(name).check_output("cp -p /root/before.rules /etc/ufw/before.rules")
-    yield " ".join(ended.stdout.split()), seconds
+    yield said(ended), seconds
     assert run(ssh).returncode == 0, "it does not converge again"
 
 
@@ -93,4 +98,4 @@ def test_the_firewall_is_what_it_was(host: Any, cut_off: tuple[str, float]) -> N
 def test_networks_for_ssh_that_leave_this_machine_out_are_refused(ssh: Path, cut_off: tuple[str, float]) -> None:
     ended = run(ssh, ufw_ssh_from=["198.51.100.0/24"])
     assert ended.returncode != 0
-    assert "ufw_ssh_from leaves out" in " ".join(ended.stdout.split())
+    assert "ufw_ssh_from leaves out" in said(ended)
