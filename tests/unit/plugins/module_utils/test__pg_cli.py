@@ -124,6 +124,7 @@ def test_rotate_check_removes_nothing_and_says_why_each_stays(host: Host, capsys
         (["undo", "nosuch"], 1, "say with --url"),
         (["restore", "nosuch"], 1, "say with --url"),
         (["restore", "nosuch", "--url", f"mysql://u:{SECRET}@h/d"], 1, "--url: The database URL's scheme is mysql"),
+        (["restore", "ledger", "--url", f"postgresql://u:{SECRET}@h/d"], 1, "use --url - and write it to stdin"),
         (["restore", "ledger", "--truncate"], 1, "truncate"),
     ],
 )
