@@ -156,9 +156,7 @@ def _server(args: Namespace, database: Database | None) -> DatabaseUrl:
         except DatabaseUrlError as error:
             raise BackupError(f"--url: {error}") from None
         if url.password and args.url != "-":
-            raise BackupError(
-                "--url holds a password, which others can read there; use --url - and write it to stdin."
-            )
+            raise BackupError("--url holds a password, which others can read there; use --url - and write it to stdin.")
         return url
     if database is None:
         raise BackupError(f"{args.name} is not configured here; say with --url which server is meant.")
