@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -196,10 +197,14 @@ def test_an_option_that_somebody_else_has_put_there_stays(host: Any, converge_wi
 def test_a_version_is_pinned_and_let_go(host: Any, converge_with: Callable[..., Any]) -> None:
     name = host.check_output("hostname")
     version = ".".join(host.check_output("docker version --format '{{.Server.Version}}'").split(".")[:2])
+    pinned = r"(?m)^ \*\*\* \S+ 1001$"
     assert not converge_with(limit=name, docker_version=version).failed
-    assert f"Package pin: {version}" in host.check_output("apt-cache policy docker.io")
+    assert re.search(pinned, host.check_output("apt-cache policy docker.io"))
     assert not converge_with(limit=name).failed
-    assert "Package pin" not in host.check_output("apt-cache policy docker.io")
+    assert not re.search(pinned, host.check_output("apt-cache policy docker.io"))
+    told = converge_with(limit=name, docker_version="99").messages[name]
+    assert told == "no available installation candidate for docker.io=99*"
+    host.check_output("rm /etc/apt/preferences.d/quayside-docker")
 
 
 @pytest.mark.parametrize(
