@@ -35,6 +35,11 @@ def lineages(run: Run, config: Path = CONFIG) -> dict[str, Lineage]:
     return {path.stem: _lineage(path, config, run) for path in sorted((config / "renewal").glob("*.conf"))}
 
 
+def names(config: Path = CONFIG) -> set[str]:
+    """The names of all certificates that certbot has."""
+    return {path.stem for path in (config / "renewal").glob("*.conf")}
+
+
 def _lineage(renewal: Path, config: Path, run: Run) -> Lineage:
     certificate = config / "live" / renewal.stem / "cert.pem"
     command = ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-enddate", "-in", str(certificate)]

@@ -204,8 +204,10 @@ ARGUMENTS = {
 def source_of(module: AnsibleModule, certbot: Certbot) -> _certbot.Source:
     params = module.params
     url = _certbot.LETS_ENCRYPT.get(params["directory_url"], params["directory_url"])
-    profile, version = params["profile"], certbot.version()
-    if profile and version is not None and version < _certbot.PROFILES_SINCE:
+    profile = params["profile"]
+    # Asked only where it matters: certbot takes most of a second to say who it is.
+    version = certbot.version() if profile else None
+    if version is not None and version < _certbot.PROFILES_SINCE:
         module.warn(f"certbot {'.'.join(map(str, version))} knows no profiles: '{profile}' is asked for from 4.0 on")
         profile = ""
     return _certbot.Source(url, params["webroot"], params["email"], params["key_type"], profile)
@@ -268,7 +270,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     failures = apply(module, certbot, source, steps) if steps else []
     failures += [sentence for name in gone if (sentence := certbot.give_up(name, found[name], params["unlisted"]))]
     known = _certbot_host.read_record()
-    ours = dataclasses.replace(known, issued=known.issued | (set(names) & set(_certbot_host.lineages(run))))
+    ours = dataclasses.replace(known, issued=known.issued | (set(names) & _certbot_host.names()))
     if ours != known:
         _certbot_host.write_record(ours)
     if failures:
