@@ -124,7 +124,7 @@ def _differences(certificate: Certificate, lineage: Lineage, source: Source, now
 def parse_lineage(renewal: str, x509: str) -> Lineage:
     """Read certbot's renewal/<name>.conf and `openssl x509 -noout -ext subjectAltName -enddate`."""
     head, _separator, webroot_map = renewal.partition("[[webroot_map]]")
-    values = dict(re.findall(r"^(\w+)\s*=\s*(.*?)\s*$", head, re.MULTILINE))
+    values = dict(re.findall(r"^(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", head, re.MULTILINE))
     mapped = re.findall(r"^\S+\s*=\s*(.*?)\s*$", webroot_map, re.MULTILINE)
     listed = [path.strip() for path in values.get("webroot_path", "").split(",") if path.strip()]
     domains = frozenset(domain.lower() for domain in re.findall(r"DNS:([^,\s]+)", x509))
