@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +64,29 @@ def publishing(container: Callable[[str], Any]) -> Iterator[None]:
     for name in HOSTS:
         container(name).run("docker rm --force " + " ".join(CONTAINERS))
         container(name).run("docker network rm named plain")
+
+
+@pytest.fixture(scope="session")
+def ssh(tmp_path_factory: pytest.TempPathFactory, container: Callable[[str], Any], address_of: Any) -> Path:
+    """An inventory of the hosts over SSH."""
+    folder = tmp_path_factory.mktemp("ssh")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id")], check=True)
+    key = (folder / "id.pub").read_text()
+    for name in HOSTS:
+        shell = container(name)
+        shell.check_output("printf %%s %s > /home/deploy/.ssh/authorized_keys", key)
+        shell.check_output(
+            "chown deploy: /home/deploy/.ssh/authorized_keys && chmod 600 /home/deploy/.ssh/authorized_keys"
+        )
+    common = f"-o UserKnownHostsFile={folder / 'known'} -o StrictHostKeyChecking=no"
+    variables = {
+        "ansible_user": "deploy",
+        "ansible_become": True,
+        "ansible_connection": "ssh",
+        "ansible_ssh_private_key_file": str(folder / "id"),
+        "ansible_ssh_common_args": common,
+    }
+    hosts = {name: {"ansible_host": address_of(name)} for name in HOSTS}
+    inventory = folder / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
+    return inventory

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 HOSTS = ("debian12", "debian13")
@@ -59,3 +62,22 @@ def apply(host: Any, module: str = "ufw_rules", **options: Any) -> dict[str, Any
         return dict(host.ansible(f"quayside.web.{module}", json.dumps(options), check=False))
     except host.ansible.AnsibleException as failed:
         return dict(failed.result)
+
+
+def run(inventory: Path, name: str = "converge.yml", **variables: Any) -> subprocess.CompletedProcess[str]:
+    """One of the scenario's playbooks on the hosts of another inventory."""
+    playbook = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / name
+    return subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), str(playbook), "-e", json.dumps(variables)],
+        env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def said(ended: subprocess.CompletedProcess[str]) -> str:
+    """All of it on one line, errors too."""
+    return " ".join(f"{ended.stdout} {ended.stderr}".split())

@@ -5,64 +5,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from firewall import HOSTS
+from firewall import HOSTS, run, said
 
 UNDO_TIMEOUT = 20
 # A firewall behind ufw's back: neither sshd nor its socket tell of it.
 TRAP = "-A ufw-before-input -p tcp --dport 22 -m conntrack --ctstate NEW -j DROP"
-
-
-@pytest.fixture(scope="module")
-def ssh(tmp_path_factory: pytest.TempPathFactory, container: Callable[[str], Any], address_of: Any) -> Path:
-    """An inventory of the hosts over SSH."""
-    folder = tmp_path_factory.mktemp("ssh")
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id")], check=True)
-    key = (folder / "id.pub").read_text()
-    for name in HOSTS:
-        shell = container(name)
-        shell.check_output("printf %%s %s > /home/deploy/.ssh/authorized_keys", key)
-        shell.check_output(
-            "chown deploy: /home/deploy/.ssh/authorized_keys && chmod 600 /home/deploy/.ssh/authorized_keys"
-        )
-    common = f"-o UserKnownHostsFile={folder / 'known'} -o StrictHostKeyChecking=no"
-    variables = {
-        "ansible_user": "deploy",
-        "ansible_become": True,
-        "ansible_connection": "ssh",
-        "ansible_ssh_private_key_file": str(folder / "id"),
-        "ansible_ssh_common_args": common,
-    }
-    hosts = {name: {"ansible_host": address_of(name)} for name in HOSTS}
-    inventory = folder / "hosts.yml"
-    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
-    return inventory
-
-
-def run(inventory: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
-    playbook = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"
-    return subprocess.run(
-        ["ansible-playbook", "-i", str(inventory), str(playbook), "-e", json.dumps(variables)],
-        env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def said(ended: subprocess.CompletedProcess[str]) -> str:
-    """All of it on one line, errors too."""
-    return " ".join(f"{ended.stdout} {ended.stderr}".split())
 
 
 @pytest.fixture(scope="module")
