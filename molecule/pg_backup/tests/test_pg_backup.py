@@ -153,9 +153,11 @@ def test_a_flipped_bit_is_found_and_remembered(host: Any) -> None:
     host.check_output("rm -r %s", f"{ROOT}/ledger/{backup['id']}")
 
 
-def test_rotation_keeps_the_floor(host: Any) -> None:
+def test_rotation_keeps_the_floor_and_the_newest_that_is_proven(host: Any) -> None:
     newest = [back_up(host)["id"] for _time in range(4)][-2:]
-    assert [backup["id"] for backup in backups(host)] == newest
+    *proven, second, last = backups(host)
+    assert [second["id"], last["id"]] == newest
+    assert [backup["proven"] for backup in proven] in ([], [True])
 
 
 def test_a_wrong_password_is_said_and_not_shown(host: Any) -> None:
