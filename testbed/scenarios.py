@@ -23,8 +23,6 @@ ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / ".cache/molecule"
 #: The hosts mostly wait for the network and for each other, so two scenarios fit on two cores.
 AT_A_TIME = int(os.environ.get("SCENARIOS_AT_A_TIME", "2"))
-
-
 #: Run only by name: the whole edge, half an hour of scanners, belongs to an issue that is still open.
 APART = {"edge"}
 
