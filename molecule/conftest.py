@@ -143,20 +143,24 @@ def outside(network: str, here: Any) -> Iterator[Any]:
 
 _PROBE = """
 import asyncio, sys
-async def answers(port, turn):
-    async with turn:
-        try:
-            _reader, writer = await asyncio.wait_for(asyncio.open_connection(sys.argv[1], port), 1)
-        except (OSError, asyncio.TimeoutError):
-            return False
-        writer.close()
-        return True
+async def answers(port):
+    try:
+        _reader, writer = await asyncio.wait_for(asyncio.open_connection(sys.argv[1], port), 1)
+    except (OSError, asyncio.TimeoutError):
+        return False
+    writer.close()
+    return True
+async def some(ports, found):
+    for port in ports:
+        if await answers(port):
+            found.append(port)
 async def main(ports):
-    # A firewall that drops lets each try run into its timeout: hence so many at once.
-    turn = asyncio.Semaphore(1500)
-    found = await asyncio.gather(*(answers(port, turn) for port in ports))
-    print(*[port for port, open_ in zip(ports, found) if open_])
-asyncio.run(main(range(int(sys.argv[2]), int(sys.argv[3]) + 1)))
+    # A firewall that drops lets each try run into its timeout: hence so many at once. No task waits for its turn,
+    # or tens of thousands of them would eat up the second of those that have begun.
+    found = []
+    await asyncio.gather(*(some(ports, found) for _ in range(1500)))
+    print(*sorted(found))
+asyncio.run(main(iter(range(int(sys.argv[2]), int(sys.argv[3]) + 1))))
 """
 
 
