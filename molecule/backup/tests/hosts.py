@@ -102,8 +102,13 @@ def sums(host: Host, database: str, table: dict[str, Any], port: int = 5432) -> 
     return f"{int(total) % 2**64:016x}"
 
 
-def playbook(name: str, *arguments: str, extra: dict[str, Any] | None = None, limit: str = "web") -> Done:
-    """A playbook of the collection, as a person runs it, with as much output as there is."""
+def playbook(
+    name: str, *arguments: str, extra: dict[str, Any] | None = None, limit: str = "web", variables: bool = True
+) -> Done:
+    """A playbook of the collection, as a person runs it, with as much output as there is.
+
+    Without `variables` the scenario's own databases are unknown to it: as extra variables they would win over any other.
+    """
     command = [
         "ansible-playbook",
         f"--inventory={EPHEMERAL / 'inventory'}",
@@ -111,7 +116,7 @@ def playbook(name: str, *arguments: str, extra: dict[str, Any] | None = None, li
         "-vvv",
         "--diff",
         *arguments,
-        f"--extra-vars=@{SCENARIO / 'vars/databases.yml'}",
+        *([f"--extra-vars=@{SCENARIO / 'vars/databases.yml'}"] if variables else []),
         "-e",
         json.dumps(extra or {}),
         str(PROJECT / name),
