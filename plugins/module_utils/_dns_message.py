@@ -52,10 +52,10 @@ def _parse(message: bytes, kind: str, number: int) -> Answer:
     if code:
         raise DnsError(f"failed with code {code}")
     offset = 12
-    for _ in range(questions):
+    for _record in range(questions):
         offset = _after_name(message, offset) + 4
     records = []
-    for _ in range(answers):
+    for _record in range(answers):
         offset = _after_name(message, offset)
         found, _class, _ttl, length = struct.unpack_from("!HHIH", message, offset)
         data = message[offset + 10 : offset + 10 + length]

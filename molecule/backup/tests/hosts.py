@@ -107,7 +107,7 @@ def playbook(
 ) -> Done:
     """A playbook of the collection, as a person runs it, with as much output as there is.
 
-    Without `variables` the scenario's own databases are unknown to it: as extra variables they would win over any other.
+    Without `variables` the scenario's own databases are unknown to it; as extra variables they would win over others.
     """
     command = [
         "ansible-playbook",
