@@ -27,10 +27,11 @@ RUN_ANSIBLE_LINT = True
 RUN_ANSIBLE_TEST = False
 RUN_FLAKE8 = False
 CONFIG
-# The collections that roles and playbooks name come inside the PyPI package `ansible`.
-installed=$("${VENV:-.cache/venv}/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-export PATH=$venv/bin:$PATH GALAXY_IMPORTER_CONFIG=$PWD/.cache/importer.cfg
-export ANSIBLE_COLLECTIONS_PATH=$installed ANSIBLE_LINT_OFFLINE=1
+# The collections that roles and playbooks name come inside the PyPI package `ansible`. The importer sets its own
+# ANSIBLE_COLLECTIONS_PATH; ansible looks beside itself all the same.
+packages='import sysconfig; print(sysconfig.get_path("purelib"))'
+ln -sfn "$("${VENV:-.cache/venv}/bin/python" -c "$packages")/ansible_collections" "$("$venv/bin/python" -c "$packages")/ansible_collections"
+export PATH=$venv/bin:$PATH GALAXY_IMPORTER_CONFIG=$PWD/.cache/importer.cfg ANSIBLE_LINT_OFFLINE=1
 cd .cache/dist
 start=$SECONDS
 output=$(python -m galaxy_importer.main quayside-web-*.tar.gz 2>&1) && result=ok || result=FAIL
