@@ -31,7 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import backup_figures, backups, under_load
+from bench import backups, edge, measures, under_load
 from bench.figures import (
     TITLES,
     WATCH,
@@ -54,7 +54,7 @@ ADDRESS, REGISTRY, PUSHED_TO = "172.30.6.10", "172.30.6.30:5000", "127.0.0.1:500
 DOMAINS = ("ledger.bench.test", "www.ledger.bench.test")
 HEALTH_SECONDS = 60
 FIRST_VERSION = "1.0.0"
-CHOICES = ("live", "noop", "deploy", "rollback", "warm", "lone", "crash", "load", "backup")
+CHOICES = ("live", "noop", "deploy", "rollback", "warm", "lone", "crash", "edge", "load", "backup")
 
 LOAD_DEPLOYS = 24
 
@@ -291,18 +291,21 @@ def crashes(rounds: int, samples: dict[str, list[Sample]]) -> None:
         samples["crash"].append(told("crash", Sample(round(end - died, 2), load=round(load, 2))))
 
 
+def users() -> Site:
+    return Site(WEB.replace("web", "services"), ADDRESS, DOMAINS[0], (KEYS / "acme-root.pem").read_text("utf-8"))
+
+
 def load() -> under_load.Proof:
     """Deploys and ways back while users of all kinds are on the site."""
     versions = [f"1.2.{number}" for number in range(LOAD_DEPLOYS)]
     say("push the versions")
     push_versions(versions)
-    site = Site(WEB.replace("web", "services"), ADDRESS, DOMAINS[0], (KEYS / "acme-root.pem").read_text("utf-8"))
 
     def one(version: str) -> None:
         say(f"  under load: {version}")
         deploy(version, nice=under_load.CONTROLLER_NICE, ledger_drain_timeout=5)
 
-    return under_load.deploys_under_load(site, [partial(one, version) for version in versions], DB)
+    return under_load.deploys_under_load(users(), [partial(one, version) for version in versions], DB)
 
 
 def report(
@@ -371,10 +374,22 @@ def measure_apps(rounds: int, wanted: Sequence[str], keep: bool) -> dict[str, An
             deploys(rounds, samples, ("deploy", "rollback", "warm"), "lone ", ledger_workers=[])
         if "crash" in wanted:
             crashes(rounds, samples)
-        return report(samples, empty_task, differ, load() if "load" in wanted else None)
+        before = edge.measure(WEB, users(), "ledger", DOMAINS[0], rounds, say) if "edge" in wanted else {}
+        found = report(samples, empty_task, differ, load() if "load" in wanted else None)
+        return {**found, "edge": compared("edge", measures.EDGE, before)}
     finally:
         if not keep:
             run(["ansible-playbook", "testbed/down.yml", "-i", str(INVENTORY)])
+
+
+def compared(
+    title: str, what: Mapping[str, measures.Measure], samples: Mapping[str, Sequence[float]]
+) -> dict[str, Any]:
+    """Print the table of what has goals as ratios, and return it with its samples."""
+    found = measures.figures(what, samples)
+    if found:
+        print(f"\n{measures.table(title, found)}")
+    return {"table": [{**asdict(one), "verdict": one.verdict} for one in found], "samples": samples}
 
 
 def measure_backups(rounds: int, keep: bool) -> dict[str, Any]:
@@ -383,11 +398,10 @@ def measure_backups(rounds: int, keep: bool) -> dict[str, Any]:
     try:
         backups.measure(rounds, say, samples)
     finally:
-        found = backup_figures.figures(samples)
-        print(backup_figures.table(found))
+        found = compared("backups", measures.BACKUPS, samples)
         if not keep:
             backups.stop_host()
-    return {"table": [{**asdict(one), "verdict": one.verdict} for one in found], "samples": samples}
+    return found
 
 
 def main() -> int:
@@ -408,7 +422,7 @@ def main() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         say(f"\nwritten to {path.relative_to(ROOT)}")
-    except (BenchError, LoadError, backups.BackupBenchError) as error:
+    except (BenchError, LoadError, edge.EdgeBenchError, backups.BackupBenchError) as error:
         say(f"bench: {error}")
         return 1
     return 0

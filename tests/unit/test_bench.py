@@ -143,10 +143,11 @@ def test_the_proof_compares_deploys_with_the_time_between(load: ModuleType, unde
 
 
 def test_backups_are_compared_within_a_round() -> None:
-    figures = module("backup_figures")
+    figures = module("measures")
     found = {
         figure.measure.title: figure
         for figure in figures.figures(
+            figures.BACKUPS,
             {
                 "bare_dump": [8.0, 10.0, 9.0],
                 "dump": [8.4, 10.2, 9.9],
@@ -155,7 +156,7 @@ def test_backups_are_compared_within_a_round() -> None:
                 "bare_restore": [24.0],
                 "bare_checks": [5.0],
                 "memory": [70.0],
-            }
+            },
         )
     }
     ratio = found["ratio of the two"]
@@ -163,7 +164,19 @@ def test_backups_are_compared_within_a_round() -> None:
     assert (round(ratio.median, 3), ratio.verdict) == (1.05, "good")
     assert found["ratio of that to the two"].median == 30 / 29
     assert found["bare pg_dump, the same options"].verdict == ""
-    table = figures.table(list(found.values()))
+    table = figures.table("backups", list(found.values()))
     assert "| size of our dump | 250 MB | 250-250 | 3 |  |  |" in table
     assert "| memory of quayside-backup run (VmHWM) | 70.0 MB | 70.0-70.0 | 1 | <= 64 MB | missed |" in table
     assert "retention planned" not in table
+
+
+def test_a_site_is_good_from_its_goal_upwards() -> None:
+    measures, edge = module("measures"), module("edge")
+    said = "finished in 4.02s, 7164.18 req/s, 8.4MB/s\nstatus codes: 28800 2xx, 0 3xx, 0 4xx, 0 5xx\n"
+    assert edge.read_summary(said) == (7164.18, 28800)
+    assert edge.read_summary("") == (0.0, 0)
+    samples = {"hand_h1": [1000.0], "site_h1": [960.0], "hand_h2": [1000.0], "site_h2": [940.0], "memory_added": [5.5]}
+    table = measures.table("edge", measures.figures(measures.EDGE, samples))
+    assert "| 0.96 | 0.96-0.96 | 1 | >= 0.95 | good |" in table
+    assert "| 0.94 | 0.94-0.94 | 1 | >= 0.95 | missed |" in table
+    assert "| 5.5 MB | 5.5-5.5 | 1 | <= 5 MB | missed |" in table

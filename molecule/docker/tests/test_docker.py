@@ -252,3 +252,68 @@ def test_one_sources_engine_is_not_swapped_for_the_others(host: Any, wrong_sourc
     told = wrong_source[host.check_output("hostname")]
     assert told.startswith("docker_source is 'docker' but this host has docker.io installed")
     assert not host.file("/etc/apt/sources.list.d/docker.sources").exists
+
+
+# Logins
+
+
+REGISTRY_PASSWORD = "r3gistry-s3ntinel"
+SERVE = """
+import crypt, pathlib, sys
+folder = pathlib.Path("/srv/registry")
+folder.mkdir(parents=True)
+secret = crypt.crypt(sys.argv[1], crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
+(folder / "passwords").write_text(f"ci:{secret}\\n")
+(folder / "config.yml").write_text(f'''
+version: "0.1"
+storage: {{filesystem: {{rootdirectory: {folder}}}}}
+auth: {{htpasswd: {{realm: test, path: {folder}/passwords}}}}
+http: {{addr: ":5001"}}
+''')
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(outside: Any, address_of: Callable[[str], str]) -> str:
+    """A registry on another machine that asks for a password."""
+    outside.check_output("python3 -W ignore -c %s %s", SERVE, REGISTRY_PASSWORD)
+    outside.check_output("sh -c 'docker-registry serve /srv/registry/config.yml >/dev/null 2>&1 &'")
+    return f"{address_of('outside')}:5001"
+
+
+@pytest.fixture(scope="module")
+def log_in(registry: str, converge_with: Callable[..., Any]) -> Callable[[str], Any]:
+    """Converges with one login, by its password."""
+
+    def run(password: str) -> Any:
+        login = {"registry": registry, "username": "ci", "password": password}
+        return converge_with(docker_daemon_options={"insecure-registries": [registry]}, docker_logins=[login])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def logins(log_in: Callable[[str], Any]) -> list[Any]:
+    """With a wrong password, with the right one, and once more."""
+    return [log_in(password) for password in ("wr0ng-s3ntinel", REGISTRY_PASSWORD, REGISTRY_PASSWORD)]
+
+
+def test_root_is_logged_in_to_a_registry(host: Any, registry: str, logins: list[Any], container: str) -> None:
+    assert container
+    assert logins[1].failed == []
+    host.check_output("docker tag tiny:test %s/tiny:1", registry)
+    host.check_output("docker push -q %s/tiny:1", registry)
+    config = host.file("/root/.docker/config.json")
+    assert (config.user, config.mode) == ("root", 0o600)
+    host.check_output("docker logout %s", registry)
+    assert host.run("docker push -q %s/tiny:1", registry).rc != 0, "the registry asks nobody for a password"
+
+
+def test_a_second_login_changes_nothing(logins: list[Any]) -> None:
+    assert (logins[2].failed, logins[2].changed) == ([], [])
+
+
+def test_a_wrong_password_is_told_and_not_shown(registry: str, logins: list[Any]) -> None:
+    assert len(logins[0].messages) == 2
+    assert all(registry in message for message in logins[0].messages.values()), logins[0].messages
+    assert not any(secret in run.output for run in logins for secret in ("wr0ng-s3ntinel", REGISTRY_PASSWORD))

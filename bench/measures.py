@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
 
-"""What the bench makes of its samples of backups: rows, ratios within one round, goals. Pure."""
+"""What the bench makes of its samples of backups and of the edge: rows, ratios within one round, goals. Pure."""
 
 from __future__ import annotations
 
@@ -12,35 +12,46 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """What is measured, or the ratio of a sum to another; goal is the most that is good."""
+    """What is measured, or the ratio of a sum to another; goal is the most that is good, or the least."""
 
     title: str
     unit: str = "s"
     goal: float | None = None
     over: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     places: int = 2
+    more_is_better: bool = False
+
+    @property
+    def goal_text(self) -> str:
+        if self.goal is None:
+            return ""
+        return f"{'>=' if self.more_is_better else '<='} {self.goal:g} {self.unit}".rstrip()
+
+
+def _ratio(title: str, above: str, below: str, goal: float | None = None, **options: bool) -> Measure:
+    return Measure(title, "", goal, ((above,), (below,)), **options)
 
 
 #: In the order of the table. Seconds, megabytes (MB, a million bytes), or ratios of samples of the same round.
-MEASURES = {
+BACKUPS = {
     "bare_dump": Measure("bare pg_dump, the same options"),
     "dump": Measure("the dump of quayside-backup run"),
-    "ratio_dump": Measure("ratio of the two", "", 1.05, (("dump",), ("bare_dump",))),
+    "ratio_dump": _ratio("ratio of the two", "dump", "bare_dump", 1.05),
     "verify": Measure("its full decode and its sha256"),
-    "ratio_verify": Measure("ratio of that to the dump", "", 0.5, (("verify",), ("dump",))),
+    "ratio_verify": _ratio("ratio of that to the dump", "verify", "dump", 0.5),
     "count": Measure("its counts of every table, at the same time"),
     "run": Measure("quayside-backup run, all of it"),
     "default_dump": Measure("pg_dump -Fc, its default compression"),
     "peer": Measure("autopostgresqlbackup"),
-    "ratio_default": Measure("ratio of our dump to pg_dump -Fc", "", 0.5, (("dump",), ("default_dump",))),
-    "ratio_peer": Measure("ratio of our dump to autopostgresqlbackup", "", 0.5, (("dump",), ("peer",))),
-    "ratio_run_default": Measure("ratio of our whole run to pg_dump -Fc", "", None, (("run",), ("default_dump",))),
-    "ratio_run_peer": Measure("ratio of our whole run to autopostgresqlbackup", "", None, (("run",), ("peer",))),
+    "ratio_default": _ratio("ratio of our dump to pg_dump -Fc", "dump", "default_dump", 0.5),
+    "ratio_peer": _ratio("ratio of our dump to autopostgresqlbackup", "dump", "peer", 0.5),
+    "ratio_run_default": _ratio("ratio of our whole run to pg_dump -Fc", "run", "default_dump"),
+    "ratio_run_peer": _ratio("ratio of our whole run to autopostgresqlbackup", "run", "peer"),
     "size": Measure("size of our dump", "MB", places=0),
     "default_size": Measure("size by pg_dump -Fc", "MB", places=0),
     "peer_size": Measure("size by autopostgresqlbackup", "MB", places=0),
-    "ratio_default_size": Measure("ratio of our size to pg_dump -Fc", "", 1.1, (("size",), ("default_size",))),
-    "ratio_peer_size": Measure("ratio of our size to autopostgresqlbackup", "", 1.1, (("size",), ("peer_size",))),
+    "ratio_default_size": _ratio("ratio of our size to pg_dump -Fc", "size", "default_size", 1.1),
+    "ratio_peer_size": _ratio("ratio of our size to autopostgresqlbackup", "size", "peer_size", 1.1),
     "bare_restore": Measure("bare pg_restore with as many jobs"),
     "bare_checks": Measure("by hand sha256sum, counts of every table, vacuumdb --analyze-only"),
     "restore": Measure("quayside-backup restore, all of it"),
@@ -49,6 +60,21 @@ MEASURES = {
     "plan": Measure("retention planned over 100,000 manifests", "s", 1.0),
     "memory": Measure("memory of quayside-backup run (VmHWM)", "MB", 64.0, places=1),
     "memory_restore": Measure("memory of quayside-backup restore (VmHWM)", "MB", 64.0, places=1),
+}
+
+#: The site that quayside makes of an app, and a minimal one by hand, both before the same server. Milliseconds (ms).
+EDGE = {
+    "hand_h1": Measure("a minimal nginx by hand, HTTP/1.1", "requests/s", places=0),
+    "site_h1": Measure("the app's site, HTTP/1.1", "requests/s", places=0),
+    "ratio_h1": _ratio("ratio of that to the minimal one", "site_h1", "hand_h1", 0.95, more_is_better=True),
+    "hand_h1_p99": Measure("p99 by hand, HTTP/1.1", "ms", places=1),
+    "site_h1_p99": Measure("p99 of the app's site, HTTP/1.1", "ms", places=1),
+    "hand_h2": Measure("a minimal nginx by hand, HTTP/2", "requests/s", places=0),
+    "site_h2": Measure("the app's site, HTTP/2", "requests/s", places=0),
+    "ratio_h2": _ratio("ratio of that to the minimal one", "site_h2", "hand_h2", 0.95, more_is_better=True),
+    "hand_h2_p99": Measure("p99 by hand, HTTP/2", "ms", places=1),
+    "site_h2_p99": Measure("p99 of the app's site, HTTP/2", "ms", places=1),
+    "memory_added": Measure("memory of our nginx more than of the minimal one (PSS)", "MB", 5.0, places=1),
 }
 
 
@@ -67,13 +93,14 @@ class Figure:
     def verdict(self) -> str:
         if self.measure.goal is None:
             return ""
-        return "good" if self.median <= self.measure.goal else "missed"
+        good = self.median >= self.measure.goal if self.measure.more_is_better else self.median <= self.measure.goal
+        return "good" if good else "missed"
 
 
-def figures(samples: Mapping[str, Sequence[float]]) -> list[Figure]:
+def figures(measures: Mapping[str, Measure], samples: Mapping[str, Sequence[float]]) -> list[Figure]:
     """The lines of what was measured; a ratio is that of one round's samples, for a round is one time and one load."""
     found = []
-    for name, measure in MEASURES.items():
+    for name, measure in measures.items():
         if measure.over is None:
             values = list(samples.get(name, ()))
         else:
@@ -84,16 +111,22 @@ def figures(samples: Mapping[str, Sequence[float]]) -> list[Figure]:
     return found
 
 
-def table(found: Sequence[Figure]) -> str:
+def table(title: str, found: Sequence[Figure]) -> str:
     """The lines as a markdown table."""
-    text = ["| backups | median | min-max | n | goal | verdict |", "|---|---:|---:|---:|---:|---|"]
+    text = [f"| {title} | median | min-max | n | goal | verdict |", "|---|---:|---:|---:|---:|---|"]
     for figure in found:
         measure = figure.measure
         unit = f" {measure.unit}" if measure.unit else ""
         median, low, high = (
             f"{value:.{measure.places}f}" for value in (figure.median, min(figure.values), max(figure.values))
         )
-        goal = "" if measure.goal is None else f"<= {measure.goal:g}{unit}"
-        cells = [measure.title, f"{median}{unit}", f"{low}-{high}", str(len(figure.values)), goal, figure.verdict]
+        cells = [
+            measure.title,
+            f"{median}{unit}",
+            f"{low}-{high}",
+            str(len(figure.values)),
+            measure.goal_text,
+            figure.verdict,
+        ]
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
