@@ -268,7 +268,10 @@ def deploys(rounds: int, samples: dict[str, list[Sample]], wanted: Iterable[str]
         if "deploy" in wanted:
             measured("watched", partial(deploy, version, ledger_watch=WATCH, **app))
             rollback()
-        if "warm" in wanted:
+    if "warm" in wanted:
+        # A release brings its own settings back: both have to be of an app that keeps releases warm.
+        deploy(FIRST_VERSION, ledger_keep_warm=60, **app)
+        for version in versions:
             deploy(version, ledger_keep_warm=60, **app)
             measured("warm", rollback)
 

@@ -8,7 +8,7 @@ all=(base:bookworm base:trixie host:bookworm host:trixie db:bookworm db:trixie s
 ca_bundle=/etc/ssl/certs/ca-certificates.crt
 # What the roles install, by recommended names; an unknown one would stop the build.
 cached_packages=(acl age certbot cron curl docker.io git iptables logrotate nginx openssl postgresql-client
-    python3-docker python3-psycopg2 python3-requests rclone ufw)
+    python3-certbot-dns-rfc2136 python3-docker python3-psycopg2 python3-requests rclone ufw)
 
 fail() {
     echo "testbed/images/build.sh: $*" >&2

@@ -19,6 +19,41 @@ CONVERGE = yaml.safe_load((Path(__file__).parents[1] / "converge.yml").read_text
 APPS: list[dict[str, Any]] = CONVERGE[0]["vars"]["quayside_apps"]
 HOSTS = ("debian12", "debian13")
 METRICS = "/var/lib/node-metrics/quayside_certificates.prom"
+RENEW = "REQUESTS_CA_BUNDLE=/etc/letsencrypt/quayside-ca.pem certbot renew --force-renewal --no-random-sleep-on-renew"
+AUTHORITY = "authority.example"
+ZONE_KEY = "czNudGluZWwtem9uZS1rZXktb2YtdGhpcnR5LTIhISE="
+# A name server whose zone takes changes signed by the key, and an ACME server that asks it.
+DNS01 = """
+set -e
+mkdir -p /srv/dns01
+cd /srv/dns01
+cat > wild.test <<'ZONE'
+$TTL 1
+@ SOA localhost. root.localhost. 1 60 60 60 1
+@ NS localhost.
+ZONE
+cat > named.conf <<'CONFIG'
+options { directory "/srv/dns01"; pid-file none; recursion no; dnssec-validation no; listen-on port 5353 { any; }; };
+controls {};
+key acme { algorithm hmac-sha256; secret "KEY"; };
+zone wild.test { type primary; file "wild.test"; update-policy { grant acme zonesub TXT; }; };
+CONFIG
+sed 's/:14000/:14001/; s/:15000/:15001/' /etc/pebble/pebble.json > pebble.json
+systemd-run --quiet --unit=dns01-named named -f -c /srv/dns01/named.conf
+systemd-run --quiet --unit=dns01-pebble --setenv=PEBBLE_VA_NOSLEEP=1 \\
+    pebble -config /srv/dns01/pebble.json -dnsserver 127.0.0.1:5353
+"""
+# The directory of the ACME server, with what it is called in CAA records: Pebble does not say.
+CAA = """
+set -e
+mkdir -p /srv/caa
+cd /srv/caa
+printf 'HTTP/1.0 200 ok\r\nContent-Type: application/json\r\n\r\n' > dir
+curl -ks https://127.0.0.1:14000/dir | sed 's/"meta": *{/"meta": {"caaIdentities": ["AUTHORITY"],/' >> dir
+grep -q AUTHORITY dir
+systemd-run --quiet --unit=caa-directory --working-directory=/srv/caa openssl s_server -quiet -HTTP -accept 14002 \
+    -cert /etc/pebble/api.pem -key /etc/pebble/api.key
+"""
 
 
 def apps(**shop: Any) -> list[dict[str, Any]]:
@@ -92,6 +127,52 @@ def given_up(converge_with: Callable[..., Any]) -> dict[str, list[str]]:
     return {name: [entry for entry in deleted.changed if entry.startswith(name)] for name in HOSTS}
 
 
+@pytest.fixture(scope="module")
+def wild(container: Callable[[str], Any], converge_with: Callable[..., Any]) -> list[Any]:
+    """A wildcard proved over DNS, with a key that the name server refuses, with the right one, and once more."""
+    container("services").check_output(DNS01.replace("KEY", ZONE_KEY))
+
+    def run(name: str, key: str) -> Any:
+        credentials = {
+            "dns_rfc2136_server": "172.30.13.20",
+            "dns_rfc2136_port": "5353",
+            "dns_rfc2136_name": "acme",
+            "dns_rfc2136_secret": key,
+            "dns_rfc2136_algorithm": "HMAC-SHA256",
+        }
+        wildcard = {"name": name, "domains": ["*.{{ host_name }}.wild.test"], "dns": "rfc2136"}
+        host_itself = {
+            "name": f"{name}-mail",
+            "domains": ["{{ host_name }}.wild.test"],
+            "dns": "rfc2136",
+            "watch": False,
+        }
+        return converge_with(
+            letsencrypt_directory_url="https://services:14001/dir",
+            letsencrypt_dns={"rfc2136": {"credentials": credentials, "propagation": 1}},
+            letsencrypt_certificates=[wildcard, host_itself],
+        )
+
+    return [run("refused", ZONE_KEY.swapcase()), run("wild", ZONE_KEY), run("wild", ZONE_KEY)]
+
+
+@pytest.fixture(scope="module")
+def forbidden(container: Callable[[str], Any], converge_with: Callable[..., Any]) -> dict[str, str]:
+    """What a run says of a name whose CAA record is for another authority."""
+    services = container("services")
+    services.check_output(CAA.replace("AUTHORITY", AUTHORITY))
+    policy = '{"host": "%s.test.", "policies": [{"tag": "issue", "value": "other.example"}]}'
+    for name in HOSTS:
+        services.check_output("curl -fsS -d %s http://127.0.0.1:8055/add-caa", policy % name)
+    run = converge_with(
+        letsencrypt_directory_url="https://services:14002/dir",
+        letsencrypt_certificates=[{"name": "forbidden", "domains": domains("more.shop")}],
+    )
+    for name in HOSTS:
+        services.check_output("curl -fsS -d %s http://127.0.0.1:8055/clear-caa", policy % name)
+    return dict(run.messages)
+
+
 def test_names_come_and_go(name: str, with_more: dict[str, set[str]], served: Callable[..., str]) -> None:
     both = {f"shop.{name}.test", f"www.shop.{name}.test"}
     assert with_more[name] == {*both, f"more.shop.{name}.test"}
@@ -112,8 +193,7 @@ def test_a_closed_networks_certificate_is_the_hosts_own(name: str, served: Calla
 
 def test_a_forced_renewal_is_served(name: str, machine: Any, served: Callable[..., str]) -> None:
     before = served(name)
-    ca = "REQUESTS_CA_BUNDLE=/etc/letsencrypt/quayside-ca.pem"
-    machine.check_output(f"{ca} certbot renew --cert-name shop --force-renewal --no-random-sleep-on-renew")
+    machine.check_output(f"{RENEW} --cert-name shop")
     time.sleep(1)
     assert served(name) != before
 
@@ -128,13 +208,10 @@ def test_what_is_served_is_watched(machine: Any, name: str) -> None:
 
 
 def test_a_renewal_that_is_not_served_is_told(machine: Any, name: str) -> None:
-    ca, hook = (
-        "REQUESTS_CA_BUNDLE=/etc/letsencrypt/quayside-ca.pem",
-        "/etc/letsencrypt/renewal-hooks/deploy/quayside-nginx",
-    )
+    hook = "/etc/letsencrypt/renewal-hooks/deploy/quayside-nginx"
     machine.check_output(f"chmod -x {hook}")
     try:
-        machine.check_output(f"{ca} certbot renew --cert-name limited --force-renewal --no-random-sleep-on-renew")
+        machine.check_output(f"{RENEW} --cert-name limited")
         watched = machine.run("systemctl start quayside-certificates.service")
         said = machine.check_output("journalctl -u quayside-certificates --no-pager -n 30")
     finally:
@@ -163,6 +240,30 @@ def test_names_that_cannot_be_proved_are_told_one_by_one(name: str, refused: dic
     assert f"shop.{name}.test: " not in told
     assert "\n" not in told
     assert "stray" not in asked, "the authority was asked"
+
+
+def test_a_record_for_another_authority_is_told(name: str, forbidden: dict[str, str]) -> None:
+    told = f"more.shop.{name}.test: CAA lets other.example issue certificates, and this ACME server is {AUTHORITY}; "
+    assert forbidden[name].startswith(f"Certificate 'forbidden' was not asked for: {told}")
+
+
+def test_a_wildcard_is_proved_over_dns(name: str, machine: Any, wild: list[Any]) -> None:
+    assert wild[1].failed == []
+    names = machine.check_output("openssl x509 -noout -ext subjectAltName -in /etc/letsencrypt/live/wild/cert.pem")
+    assert names_of(names) == {f"*.{name}.wild.test"}
+    assert (wild[2].failed, wild[2].changed) == ([], [])
+    # A renewal has what it needs, too.
+    machine.check_output(f"{RENEW} --cert-name wild")
+
+
+def test_a_zones_key_is_kept_to_itself(name: str, machine: Any, wild: list[Any]) -> None:
+    kept = machine.file("/etc/letsencrypt/quayside-dns/rfc2136.ini")
+    assert (kept.user, kept.mode) == ("root", 0o600)
+    assert ZONE_KEY in kept.content_string
+    told = wild[0].messages[name]
+    assert told.startswith("Certificate 'refused' (") and "credentials of rfc2136" in told, told
+    assert not any(key in run.output for run in wild for key in (ZONE_KEY, ZONE_KEY.swapcase()))
+    assert not machine.file("/etc/letsencrypt/live/refused").exists
 
 
 def test_a_refusal_is_not_repeated_within_an_hour(name: str, failed_twice: dict[str, list[str]]) -> None:
