@@ -49,7 +49,7 @@ def answers(outside: Any, address_of: Callable[[str], str]) -> Callable[..., dic
     return probe
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def publishing(container: Callable[[str], Any]) -> Iterator[None]:
     """Every host with all the containers."""
     for name in HOSTS:
