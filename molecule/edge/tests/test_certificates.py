@@ -173,6 +173,11 @@ def forbidden(container: Callable[[str], Any], converge_with: Callable[..., Any]
     return dict(run.messages)
 
 
+@pytest.fixture(scope="module")
+def wrong_url(converge_with: Callable[..., Any]) -> dict[str, str]:
+    return dict(converge_with(letsencrypt_directory_url="https://services:14000/nothing").messages)
+
+
 def test_names_come_and_go(name: str, with_more: dict[str, set[str]], served: Callable[..., str]) -> None:
     both = {f"shop.{name}.test", f"www.shop.{name}.test"}
     assert with_more[name] == {*both, f"more.shop.{name}.test"}
@@ -189,6 +194,44 @@ def test_a_closed_networks_certificate_is_the_hosts_own(name: str, served: Calla
     assert names_of(served(name, "lan", "-ext", "subjectAltName")) == {f"lan.{name}.test"}
     key = machine.file("/etc/quayside-certificates/lan/privkey.pem")
     assert (key.user, key.mode) == ("root", 0o600)
+
+
+def test_the_key_is_an_ecdsa_one(name: str, served: Callable[..., str]) -> None:
+    assert "prime256v1" in served(name, "shop", "-text")
+
+
+def test_the_packaged_timer_renews_and_what_is_served_changes(
+    name: str, machine: Any, served: Callable[..., str]
+) -> None:
+    timer = machine.service("certbot.timer")
+    assert timer.is_running and timer.is_enabled
+    before, renewal = served(name), "/etc/letsencrypt/renewal/shop.conf"
+    # Due at once: what the timer starts has to find the CA and to run the hook.
+    machine.check_output(f"sed -i '1i renew_before_expiry = 300 days' {renewal}")
+    try:
+        machine.check_output("systemctl start certbot.service")
+    finally:
+        machine.check_output(f"sed -i '/^renew_before_expiry = 300 days/d' {renewal}")
+    time.sleep(1)
+    assert served(name) != before
+
+
+def test_the_hook_tells_of_a_configuration_that_nginx_refuses(machine: Any) -> None:
+    machine.check_output("echo 'nonsense on;' > /etc/nginx/conf.d/zz.conf")
+    try:
+        hook = machine.run("/etc/letsencrypt/renewal-hooks/deploy/quayside-nginx")
+    finally:
+        machine.check_output("rm /etc/nginx/conf.d/zz.conf")
+    assert hook.rc != 0
+    assert "nonsense" in hook.stderr
+    assert machine.service("nginx").is_running
+
+
+def test_a_wrong_directory_url_is_told_in_one_sentence(name: str, wrong_url: dict[str, str]) -> None:
+    told = wrong_url[name]
+    assert told.startswith("Certificate 'shop' (")
+    assert "could not be reissued by https://services" in told and "check the directory URL" in told
+    assert "\n" not in told
 
 
 def test_a_forced_renewal_is_served(name: str, machine: Any, served: Callable[..., str]) -> None:
