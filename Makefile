@@ -24,7 +24,9 @@ demo-shell: ## a root shell on the demo's web host
 demo-down: ## remove the demo: containers, network, keys
 	@$(run) ansible-playbook testbed/down.yml -i inventories/demo
 
-test: test-fast sanity molecule ## every test
+test: test-fast ## every test
+	@$(MAKE) --no-print-directory -j2 images sanity
+	@$(MAKE) --no-print-directory molecule
 	@echo "all tests passed"
 
 test-fast: lint test-unit ## lint, types, unit and template tests: no container

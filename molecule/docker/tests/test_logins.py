@@ -1,0 +1,71 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+
+"""Root's logins to a registry that asks for a password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+REGISTRY_PASSWORD = "r3gistry-s3ntinel"
+SERVE = """
+import crypt, pathlib, sys
+folder = pathlib.Path("/srv/registry")
+folder.mkdir(parents=True)
+secret = crypt.crypt(sys.argv[1], crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
+(folder / "passwords").write_text(f"ci:{secret}\\n")
+(folder / "config.yml").write_text(f'''
+version: "0.1"
+storage: {{filesystem: {{rootdirectory: {folder}}}}}
+auth: {{htpasswd: {{realm: test, path: {folder}/passwords}}}}
+http: {{addr: ":5001"}}
+''')
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(outside: Any, address_of: Callable[[str], str]) -> str:
+    """A registry on another machine that asks for a password."""
+    outside.check_output("python3 -W ignore -c %s %s", SERVE, REGISTRY_PASSWORD)
+    outside.check_output("sh -c 'docker-registry serve /srv/registry/config.yml >/dev/null 2>&1 &'")
+    return f"{address_of('outside')}:5001"
+
+
+@pytest.fixture(scope="module")
+def log_in(registry: str, converge_with: Callable[..., Any]) -> Callable[[str], Any]:
+    """Converges with one login, by its password."""
+
+    def run(password: str) -> Any:
+        login = {"registry": registry, "username": "ci", "password": password}
+        return converge_with(docker_daemon_options={"insecure-registries": [registry]}, docker_logins=[login])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def logins(log_in: Callable[[str], Any]) -> list[Any]:
+    """With a wrong password, with the right one, and once more."""
+    return [log_in(password) for password in ("wr0ng-s3ntinel", REGISTRY_PASSWORD, REGISTRY_PASSWORD)]
+
+
+def test_root_is_logged_in_to_a_registry(host: Any, registry: str, logins: list[Any]) -> None:
+    assert logins[1].failed == []
+    host.check_output("tar -c -T /dev/null | docker import - %s/nothing:1", registry)
+    host.check_output("docker push -q %s/nothing:1", registry)
+    config = host.file("/root/.docker/config.json")
+    assert (config.user, config.mode) == ("root", 0o600)
+    host.check_output("docker logout %s", registry)
+    assert host.run("docker push -q %s/nothing:1", registry).rc != 0, "the registry asks nobody for a password"
+
+
+def test_a_second_login_changes_nothing(logins: list[Any]) -> None:
+    assert (logins[2].failed, logins[2].changed) == ([], [])
+
+
+def test_a_wrong_password_is_told_and_not_shown(registry: str, logins: list[Any]) -> None:
+    assert len(logins[0].failed) == 2
+    assert f"Logging into {registry} for user ci failed" in logins[0].output
+    assert not any(secret in run.output for run in logins for secret in ("wr0ng-s3ntinel", REGISTRY_PASSWORD))
