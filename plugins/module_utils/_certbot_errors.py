@@ -14,6 +14,11 @@ BOILERPLATE = (
     "Some challenges have failed",
     "An unexpected error occurred",
     "Hint:",
+    "Account registered",
+    "Requesting a certificate",
+    "Renewing an existing certificate",
+    "Waiting ",
+    "Encountered exception during recovery",
 )
 
 
@@ -57,22 +62,23 @@ def _last_word(said: str) -> str:
 
 
 def _fix(step: Step, source: Source, said: str, is_about_names: bool) -> str:
-    if is_about_names and step.certificate.dns:
-        return (
+    last = _LAST_FIX
+    if step.certificate.dns:
+        last = (
             f"check that the credentials of {step.certificate.dns} may change the zone, or raise its propagation time"
         )
-    if is_about_names:
+    elif is_about_names:
         return (
             "make these names resolve to this host and their port 80 reach it, where "
             f"/.well-known/acme-challenge/ must be served from {source.webroot}"
         )
-    return next((fix for pattern, fix in _FIXES if re.search(pattern, said, re.IGNORECASE)), _LAST_FIX)
+    return next((fix for pattern, fix in _FIXES if re.search(pattern, said, re.IGNORECASE)), last)
 
 
 def is_about_the_server(said: str) -> bool:
     """Whether nothing was asked of the ACME server yet, so that its limits don't count it."""
     pattern = (
         r"Another instance of Certbot|certificate verify failed|CERTIFICATE_VERIFY_FAILED"
-        r"|ConnectionError|Connection refused|Max retries|NameResolution"
+        r"|ConnectionError|Connection refused|Max retries|NameResolution|PluginError"
     )
     return re.search(pattern, said) is not None

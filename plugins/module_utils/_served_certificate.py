@@ -86,7 +86,10 @@ def judge(name: str, domain: str, kept: Certificate | None, served: Served, now:
         told = f"serial {kept.serial}" if kept else "no readable certificate"
         problem = f"{label}: serial {found.serial} is served and the disk has {told}; reload nginx."
     elif left < lifetime * ALARM_SHARE:
-        problem = f"{label}: {left:.0f} of {lifetime:.0f} days are left and it was not renewed; where certbot does that, see its log."
+        problem = (
+            f"{label}: {left:.0f} of {lifetime:.0f} days are left and it was not renewed; where certbot does that, see "
+            "its log."
+        )
     elif served.chain == "incomplete":
         problem = f"{label}: it is served without the certificates between it and its authority."
     return Finding(name, domain, found.serial, round(left, 2), matches, served.chain, problem)

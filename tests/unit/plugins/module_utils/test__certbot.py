@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ansible_collections.quayside.web.plugins.module_utils._certbot_wanted impor
     CertificateError,
     check_dns,
     parse_certificates,
+    parse_dns,
 )
 
 NOW = 1_800_000_000.0
@@ -222,6 +224,22 @@ def test_a_failure_is_one_sentence_with_the_fix(said: str, answer: str, fix: str
     assert "\n" not in sentence
 
 
+def test_a_name_server_that_refuses_the_key_is_told() -> None:
+    said = (
+        "Account registered.\nRequesting a certificate for *.shop.test\n"
+        "Saving debug log to /var/log/letsencrypt/letsencrypt.log\n"
+        "Encountered exception during recovery: certbot.errors.PluginError: Encountered error when making query: refused\n"
+        "Encountered error when making query: refused\n"
+        "Ask for help or search for solutions at https://community.letsencrypt.org.\n"
+    )
+    step = Step(Certificate("shop", ("*.shop.test",), "rfc2136"), "issue", ())
+    assert explain_failure(step, SOURCE, said) == (
+        "Certificate 'shop' (*.shop.test) could not be issued by https://acme.test/dir: Encountered error when making "
+        "query: refused; check that the credentials of rfc2136 may change the zone, or raise its propagation time."
+    )
+    assert is_about_the_server(said), "the authority was not asked to prove anything"
+
+
 def test_names_are_proved_over_dns_where_that_is_asked_for() -> None:
     source = Source(SOURCE.directory_url, SOURCE.webroot, dns={"ovh": ("/root/ovh.ini", 30)})
     argv = Step(Certificate("shop", ("*.shop.test",), "ovh"), "issue", ()).argv(source)
@@ -266,12 +284,14 @@ def test_another_kind_of_certificate_is_reissued(lineage: dict[str, Any], reason
         ({"ovh": {}}, "ovh has no credentials"),
         ({"ohv": {"credentials": {}}}, "'ohv' is unknown"),
         ({"ovh": {"credentials": {"key": "a\nb"}}}, "the credential key is not on one line"),
+        ({"ovh": {"credentials": {"key": "a"}, "propagation": "1m"}}, "propagation is '1m'; accepted: seconds"),
+        ([], "letsencrypt_dns is no dictionary"),
     ],
-    ids=["none", "empty", "unknown plugin", "two lines"],
+    ids=["none", "empty", "unknown plugin", "two lines", "no seconds", "a list"],
 )
-def test_a_plugin_needs_its_credentials(dns: dict[str, Any], told: str) -> None:
+def test_a_plugin_needs_its_credentials(dns: Any, told: str) -> None:
     with pytest.raises(CertificateError, match=told):
-        check_dns([Certificate("shop", ("shop.test",), "ovh")], dns)
+        check_dns([Certificate("shop", ("shop.test",), "ovh")], parse_dns(json.dumps(dns)))
 
 
 @pytest.mark.parametrize(
