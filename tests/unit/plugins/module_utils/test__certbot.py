@@ -228,7 +228,8 @@ def test_a_name_server_that_refuses_the_key_is_told() -> None:
     said = (
         "Account registered.\nRequesting a certificate for *.shop.test\n"
         "Saving debug log to /var/log/letsencrypt/letsencrypt.log\n"
-        "Encountered exception during recovery: certbot.errors.PluginError: Encountered error when making query: refused\n"
+        "Encountered exception during recovery: certbot.errors.PluginError: "
+        "Encountered error when making query: refused\n"
         "Encountered error when making query: refused\n"
         "Ask for help or search for solutions at https://community.letsencrypt.org.\n"
     )
