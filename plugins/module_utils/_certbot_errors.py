@@ -38,6 +38,19 @@ _FIXES = (
 _LAST_FIX = "check the directory URL, and see /var/log/letsencrypt/letsencrypt.log on the host"
 
 
+#: certbot 2.1 of Debian 12 fails again while it ends with an answer of the ACME server, and says only this.
+_MASK = "AttributeError: can't set attribute"
+
+
+def unmask(said: str, log: str) -> str:
+    """What certbot said, or the ACME server's answer from its log where another error stands before it.
+
+    Source: https://github.com/certbot/certbot/issues/9539
+    """
+    answers = re.findall(r"^acme\.messages\.Error: (.+)$", log, re.MULTILINE)
+    return f"An unexpected error occurred:\n{answers[-1]}" if _MASK in said and answers else said
+
+
 def explain_failure(step: Step, source: Source, said: str) -> str:
     """One sentence: the certificate, its names, what was answered, what to do."""
     problems = re.findall(r"Domain:\s*(\S+)\s+Type:\s*(\S+)\s+Detail:\s*(.+?)\s*$", said, re.MULTILINE)

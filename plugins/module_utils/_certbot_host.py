@@ -24,6 +24,8 @@ from ._files import write_atomically, write_json
 
 CONFIG = Path("/etc/letsencrypt")
 RECORD = Path("/var/lib/quayside/certificates.json")
+LOG = Path("/var/log/letsencrypt/letsencrypt.log")
+LOG_TAIL = 50_000
 TIMEOUT = 5.0
 REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -46,6 +48,14 @@ def _lineage(renewal: Path, config: Path, run: Run) -> Lineage:
     lineage = parse_lineage(renewal.read_text(encoding="utf-8"), run(command)[1])
     kept = {path.name for path in (config / "accounts").glob("**/*") if path.is_dir()}
     return replace(lineage, account_lost=bool(lineage.account) and lineage.account not in kept)
+
+
+def end_of_log(path: Path = LOG) -> str:
+    """What certbot wrote last, of its latest run only; nothing where there is no log."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
+    except OSError:
+        return ""
 
 
 def read_record(path: Path = RECORD) -> Record:

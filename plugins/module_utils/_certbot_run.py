@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ._certbot import Lineage, Source, Step
-from ._certbot_errors import explain_failure, is_about_the_server
-from ._certbot_host import caa_identities, look, own_addresses, served_token, write_record
+from ._certbot_errors import explain_failure, is_about_the_server, unmask
+from ._certbot_host import caa_identities, end_of_log, look, own_addresses, served_token, write_record
 from ._certbot_preflight import caa_fault, fault
 from ._certbot_record import Failure, Record, request_of
 from ._dns_query import system_servers
@@ -87,7 +87,7 @@ class Certbot:
             )
         except subprocess.TimeoutExpired:
             return f"no answer within {self._timeout} seconds"
-        return None if done.returncode == 0 else f"{done.stdout}\n{done.stderr}"
+        return None if done.returncode == 0 else unmask(f"{done.stdout}\n{done.stderr}", end_of_log())
 
 
 def preflight_faults(steps: Iterable[Step], source: Source, asked: Asked, run: Run) -> dict[Step, str]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -67,18 +66,12 @@ def parse_certificates(certificates: Iterable[Mapping[str, Any]]) -> tuple[Certi
     return tuple(parsed)
 
 
-def parse_dns(text: str) -> dict[str, Any]:
-    """Read the settings of certbot's DNS plugins from JSON: by plugin, `credentials` and as wanted `propagation`.
+def check_dns(certificates: Iterable[Certificate], dns: Mapping[str, Any]) -> None:
+    """Check the settings of certbot's DNS plugins: by plugin, `credentials` and as wanted `propagation` (seconds).
 
     Raises:
-        CertificateError: a plugin is unknown, or has no credentials as certbot reads them.
+        CertificateError: a plugin is unknown, has none that certbot can read, or has none and a certificate names it.
     """
-    try:
-        dns = json.loads(text)
-    except ValueError:
-        dns = None
-    if not isinstance(dns, dict):
-        raise CertificateError("letsencrypt_dns is no dictionary; give the credentials of each plugin by its name.")
     for plugin, entry in dns.items():
         if plugin not in DNS_PLUGINS:
             raise CertificateError(f"letsencrypt_dns: '{plugin}' is unknown; accepted: {', '.join(DNS_PLUGINS)}.")
@@ -91,15 +84,6 @@ def parse_dns(text: str) -> dict[str, Any]:
             raise CertificateError(
                 f"letsencrypt_dns: {plugin}: propagation is '{entry['propagation']}'; accepted: seconds, as in 60."
             )
-    return dns
-
-
-def check_dns(certificates: Iterable[Certificate], dns: Mapping[str, Any]) -> None:
-    """Check that each plugin that a certificate names has its credentials.
-
-    Raises:
-        CertificateError: one has none.
-    """
     for certificate in certificates:
         if certificate.dns and certificate.dns not in dns:
             raise CertificateError(

@@ -60,8 +60,11 @@ def in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         Died: the child ended without a result.
     """
     reader, writer = os.pipe()
+    # A signal that comes before there is somebody to pass it on waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(reader)
         _run_child(work, writer)
     os.close(writer)
@@ -71,6 +74,7 @@ def in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             os.kill(child, number)
 
     before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         with os.fdopen(reader, encoding="utf-8") as stream:
             said = stream.read()

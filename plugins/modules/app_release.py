@@ -176,6 +176,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible_collections.quayside.web.plugins.module_utils._no_log import let_short_values_show
 from ansible_collections.quayside.web.plugins.module_utils._release_deploy import Deploy
 from ansible_collections.quayside.web.plugins.module_utils._release_host import EXPECTED, open_host
 from ansible_collections.quayside.web.plugins.module_utils._release_lock import Locked
@@ -226,6 +227,7 @@ def main() -> None:
         mutually_exclusive=[("app", "release")],
         supports_check_mode=True,
     )
+    let_short_values_show(module)
     host = open_host(module.params["name"], module.warn)
     if host is None:
         if module.check_mode:

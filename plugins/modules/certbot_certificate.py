@@ -81,8 +81,8 @@ options:
       - For each plugin that O(certificates) names, C(credentials) as a dictionary, and as wanted C(propagation) in
         seconds (60).
       - Kept below C(/etc/letsencrypt/quayside-dns), where only root reads them.
-    type: json
-    default: "{}"
+    type: dict
+    default: {}
   webroot:
     description: The folder from which C(/.well-known/acme-challenge/) is served on port 80. It is created if missing.
     type: path
@@ -173,8 +173,8 @@ from ansible_collections.quayside.web.plugins.module_utils._certbot_wanted impor
     CertificateError,
     check_dns,
     parse_certificates,
-    parse_dns,
 )
+from ansible_collections.quayside.web.plugins.module_utils._no_log import let_short_values_show
 
 STRINGS = {"type": "list", "elements": "str", "default": []}
 CERTIFICATE = {
@@ -182,7 +182,6 @@ CERTIFICATE = {
     "domains": {"type": "list", "elements": "str", "required": True},
     "dns": {"type": "str", "default": ""},
 }
-SHORTEST_SECRET = 8
 EAB = {"kid": {"type": "str", "required": True}, "hmac_key": {"type": "str", "required": True, "no_log": True}}
 ARGUMENTS = {
     "certificates": {"type": "list", "elements": "dict", "required": True, "options": CERTIFICATE},
@@ -192,8 +191,7 @@ ARGUMENTS = {
     "eab": {"type": "dict", "options": EAB},
     "key_type": {"type": "str", "choices": ["ecdsa", "rsa"], "default": "ecdsa"},
     "profile": {"type": "str", "default": ""},
-    # As one string: of a dictionary each value by itself would be kept out of all messages, be it a port's number.
-    "dns": {"type": "json", "default": "{}", "no_log": True},
+    "dns": {"type": "dict", "default": {}, "no_log": True},
     "webroot": {"type": "path", "default": "/var/lib/quayside/acme"},
     "preflight": {"type": "bool", "default": True},
     "addresses": STRINGS,
@@ -202,14 +200,6 @@ ARGUMENTS = {
     "retry": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 180},
 }
-
-
-def credentials_of(module: AnsibleModule) -> dict[str, Any]:
-    """The settings of the DNS plugins, checked. What is long enough to be a secret is kept out of all output."""
-    found = parse_dns(module.params["dns"])
-    values = (value for entry in found.values() for value in entry["credentials"].values())
-    module.no_log_values.update(str(value) for value in values if len(str(value)) >= SHORTEST_SECRET)
-    return found
 
 
 def source_of(module: AnsibleModule, certbot: Certbot) -> _certbot.Source:
@@ -224,13 +214,7 @@ def source_of(module: AnsibleModule, certbot: Certbot) -> _certbot.Source:
     return _certbot.Source(url, params["webroot"], params["email"], params["key_type"], profile)
 
 
-def apply(
-    module: AnsibleModule,
-    certbot: Certbot,
-    source: _certbot.Source,
-    steps: list[_certbot.Step],
-    plugins: dict[str, Any],
-) -> list[str]:
+def apply(module: AnsibleModule, certbot: Certbot, source: _certbot.Source, steps: list[_certbot.Step]) -> list[str]:
     """Ask for each certificate that can be proved; the sentences of those that failed."""
     params, record, now = module.params, _certbot_host.read_record(), time.time()
     waiting = {} if params["retry"] else {step: _certbot_record.held_back(record, step, source, now) for step in steps}
@@ -242,7 +226,7 @@ def apply(
         faults = preflight_faults(ready, source, asked, certbot.run)
     dns = {
         name: (str(_certbot_host.write_credentials(name, entry["credentials"])[0]), int(entry.get("propagation", 60)))
-        for name, entry in plugins.items()
+        for name, entry in params["dns"].items()
     }
     with _certbot_host.secrets_file(params["eab"]) as secrets_file:
         full = dataclasses.replace(source, secrets_file=secrets_file, dns=dns)
@@ -259,8 +243,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     params, run = module.params, module.run_command
     webroot, certbot = Path(params["webroot"]), Certbot(module.get_bin_path("certbot"), params, run)
     certificates = parse_certificates(params["certificates"])
-    plugins = credentials_of(module)
-    check_dns(certificates, plugins)
+    check_dns(certificates, params["dns"])
     source = source_of(module, certbot)
     found, record = _certbot_host.lineages(run), _certbot_host.read_record()
     steps = list(_certbot.make_plan(certificates, found, source, time.time()))
@@ -283,7 +266,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
     webroot.mkdir(mode=0o755, parents=True, exist_ok=True)
     if told and certbot.path is None:
         raise CertificateError("certbot is not installed on this host; install the package certbot first.")
-    failures = apply(module, certbot, source, steps, plugins) if steps else []
+    failures = apply(module, certbot, source, steps) if steps else []
     failures += [sentence for name in gone if (sentence := certbot.give_up(name, found[name], params["unlisted"]))]
     known = _certbot_host.read_record()
     ours = dataclasses.replace(known, issued=known.issued | (set(names) & _certbot_host.names()))
@@ -296,6 +279,7 @@ def ensure(module: AnsibleModule) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    let_short_values_show(module)
     try:
         module.exit_json(**ensure(module))
     except (CertificateError, OSError) as error:

@@ -239,6 +239,7 @@ from ansible_collections.quayside.web.plugins.module_utils._migrate_run import (
     read_env_files,
 )
 from ansible_collections.quayside.web.plugins.module_utils._migration import MigrationError
+from ansible_collections.quayside.web.plugins.module_utils._no_log import let_short_values_show
 from ansible_collections.quayside.web.plugins.module_utils._pg_session import PSYCOPG2_ERROR, Session, Unreachable
 
 
@@ -271,6 +272,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    let_short_values_show(module)
     params = dict(module.params)
 
     def not_ready(why: str) -> None:
