@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
 
-"""Run molecule's scenarios, all of them but those apart, or those named, several at a time.
+"""Run molecule's scenarios, all of them or those named, several at a time.
 
 A line for each when it is done, its whole log when it failed, and one line of sums like pytest's at the end.
 The logs stay in .cache/molecule.
@@ -25,8 +25,6 @@ LOGS = ROOT / ".cache/molecule"
 AT_A_TIME = int(os.environ.get("SCENARIOS_AT_A_TIME", "2"))
 #: They begin first, so that no core is idle at the end.
 LONG = ("edge", "deploy", "backup", "ufw", "site", "app_container", "db_migrate")
-#: Run only by name: the whole edge, half an hour of scanners, belongs to an issue that is still open.
-APART = {"edge"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def main(names: list[str]) -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        results = list(pool.map(run, names or [name for name in known if name not in APART]))
+        results = list(pool.map(run, names or known))
     failed = [result.scenario for result in results if not result.ok]
     passed = sum(result.passed for result in results)
     sums = f"{len(failed)} failed, " * bool(failed) + f"{passed} passed in {time.monotonic() - start:.2f}s"
