@@ -51,9 +51,14 @@ def unmask(said: str, log: str) -> str:
     return f"An unexpected error occurred:\n{answers[-1]}" if _MASK in said and answers else said
 
 
+def refused_names(said: str) -> list[tuple[str, str, str]]:
+    """The names that the ACME server could not prove: each with the type of the problem, and its detail."""
+    return re.findall(r"Domain:\s*(\S+)\s+Type:\s*(\S+)\s+Detail:\s*(.+?)\s*$", said, re.MULTILINE)
+
+
 def explain_failure(step: Step, source: Source, said: str) -> str:
     """One sentence: the certificate, its names, what was answered, what to do."""
-    problems = re.findall(r"Domain:\s*(\S+)\s+Type:\s*(\S+)\s+Detail:\s*(.+?)\s*$", said, re.MULTILINE)
+    problems = refused_names(said)
     answer = "; ".join(f"{domain}: {kind}: {detail}" for domain, kind, detail in problems) or _last_word(said)
     names = ", ".join(step.certificate.domains)
     fix = _fix(step, source, said, bool(problems))
@@ -94,4 +99,5 @@ def is_about_the_server(said: str) -> bool:
         r"Another instance of Certbot|certificate verify failed|CERTIFICATE_VERIFY_FAILED"
         r"|ConnectionError|Connection refused|Max retries|NameResolution|PluginError"
     )
-    return re.search(pattern, said) is not None
+    # A name that could not be proved may be told in the same words.
+    return not refused_names(said) and re.search(pattern, said) is not None

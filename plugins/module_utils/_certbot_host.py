@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ._certbot import Lineage, parse_lineage
 from ._certbot_preflight import Looked, Reached, zones
@@ -28,6 +28,8 @@ LOG = Path("/var/log/letsencrypt/letsencrypt.log")
 LOG_TAIL = 50_000
 TIMEOUT = 5.0
 REDIRECTS = (301, 302, 303, 307, 308)
+#: Let's Encrypt follows ten, to ports 80 and 443: https://letsencrypt.org/docs/challenge-types/
+MAX_REDIRECTS = 10
 
 Run = Callable[[list[str]], tuple[int, str, str]]
 
@@ -118,20 +120,38 @@ def served_token(webroot: Path) -> Iterator[Callable[[str], Callable[[str], Reac
 
 
 def _reach(address: str, domain: str, token: str, content: str) -> Reached:
-    connection = http.client.HTTPConnection(address, 80, timeout=TIMEOUT)
-    try:
-        connection.request("GET", f"/.well-known/acme-challenge/{token}", headers={"Host": domain})
+    url, plain = f"http://{domain}/.well-known/acme-challenge/{token}", True
+    for _hop in range(MAX_REDIRECTS):
+        try:
+            status, location, body = _get(urlsplit(url), address if plain else "")
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            told = str(error) or type(error).__name__
+            where = "did not answer" if plain else f"led to {url.partition('/.well-known/')[0]}, which did not answer"
+            return Reached(False, f"{where} ({told})", refused=plain and isinstance(error, OSError))
+        if status == 200 and body.strip() == content:
+            return Reached(True)
+        if status not in REDIRECTS or not location:
+            break
+        url, plain = urljoin(url, location), False
+    led = "" if plain else f"led to {url.partition('/.well-known/')[0]}, which "
+    return Reached(False, f"{led}answered {status}" if status != 200 else f"{led}answered with another page")
+
+
+def _get(url: SplitResult, address: str = "") -> tuple[int, str, str]:
+    """Ask a URL, at its host or at another address. As ACME servers do, whoever signed the certificate."""
+    host = url.hostname or ""
+    connection: http.client.HTTPConnection
+    if url.scheme == "https":
+        # What is at stake is only whether our own token comes back.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, url.port or 443, timeout=TIMEOUT, context=context)
+    else:
+        connection = http.client.HTTPConnection(address or host, url.port or 80, timeout=TIMEOUT)
+    with closing(connection):
+        connection.request("GET", url.path or "/", headers={"Host": url.netloc})
         answer = connection.getresponse()
-        body = answer.read(1024).decode("ascii", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        told = str(error) or type(error).__name__
-        return Reached(False, f"did not answer ({told})", refused=isinstance(error, OSError))
-    finally:
-        connection.close()
-    # ACME servers follow redirects, also to HTTPS.
-    if answer.status in REDIRECTS or (answer.status == 200 and body.strip() == content):
-        return Reached(True)
-    return Reached(False, f"answered {answer.status}" if answer.status != 200 else "answered with another page")
+        return answer.status, answer.getheader("Location", ""), answer.read(1024).decode("ascii", "replace")
 
 
 def write_credentials(plugin: str, settings: Mapping[str, object], config: Path = CONFIG) -> tuple[Path, bool]:

@@ -127,6 +127,14 @@ def _between(label: str, item: Item, other_label: str, other: Item, shared: list
             f'{label}: paths has "{path}" at {shared[0]}, where {other_label} has "{theirs}"; '
             "accepted: paths of which none lies below another's."
         )
+    for mine, inner, theirs, paths in ((label, item, other_label, other), (other_label, other, label, item)):
+        for key, path in _inside(inner):
+            for outer in paths_of(paths):
+                if outer != "/" and _overlap(path, outer):
+                    yield (
+                        f'{mine}: {key} has "{path}" at {shared[0]}, where {theirs} has "{outer}"; '
+                        "accepted: paths of which none lies below another app's."
+                    )
     if set(texts(item, "domains")) != set(texts(other, "domains")):
         yield (
             f"{label}: domains are {', '.join(texts(item, 'domains'))}, and {other_label}, which shares {shared[0]}, "
@@ -139,6 +147,16 @@ def _between(label: str, item: Item, other_label: str, other: Item, shared: list
             f"{label}: its first domain or serve_all differs from that of {other_label}, which shares {shared[0]}; "
             "accepted: the same for both."
         )
+
+
+def _inside(item: Item) -> Iterator[tuple[str, str]]:
+    """The paths that an app treats in a way of their own, each with its key."""
+    entries = item.get("static")
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, Mapping) and isinstance(entry.get("path"), str):
+            yield "static", entry["path"]
+    for path in texts(item, "sse"):
+        yield "sse", path
 
 
 def _overlap(path: str, other: str) -> bool:

@@ -95,7 +95,8 @@ MAINTENANCE = Record(
 )
 
 AUTH = {
-    "realm": Key(text('a text without ", \\ and $', r'[^"\\$\0-\x1f]+'), "Restricted"),
+    # For nginx `off` is no realm: it would let everybody in.
+    "realm": Key(text('a text without ", \\ and $, and not off', r'(?!(?i:off)$)[^"\\$\0-\x1f]+'), "Restricted"),
     "exempt": Key(ListOf(PREFIX), []),
 }
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Certbot renews with a third of the lifetime left. Less than this share means that it failed for days.
-ALARM_SHARE = 0.2
+#: Certbot renews with a third of the lifetime left. Less than this share means that it failed for days; of certificates
+#: that live for a year it would be a quarter of that, and such are renewed by hand.
+ALARM_SHARE, ALARM_DAYS = 0.2, 21
 TIMEOUT = 10
 #: What openssl calls the ways in which a chain does not end at a known authority. Only 21 is the server's own fault.
 CHAINS = {0: "ok", 18: "self-signed", 19: "private authority", 20: "private authority", 21: "incomplete"}
@@ -85,7 +86,7 @@ def judge(name: str, domain: str, kept: Certificate | None, served: Served, now:
     elif not matches:
         told = f"serial {kept.serial}" if kept else "no readable certificate"
         problem = f"{label}: serial {found.serial} is served and the disk has {told}; reload nginx."
-    elif left < lifetime * ALARM_SHARE:
+    elif left < min(lifetime * ALARM_SHARE, ALARM_DAYS):
         problem = (
             f"{label}: {left:.0f} of {lifetime:.0f} days are left and it was not renewed; where certbot does that, see "
             "its log."
@@ -126,6 +127,14 @@ def _x509(pem: str) -> Certificate | None:
     return parse_x509(_openssl(["x509", "-noout", "-serial", "-startdate", "-enddate"], pem))
 
 
+def _chain(said: str) -> str:
+    """Only who names the place of its issuer's certificate has one; a private root may sign without any in between."""
+    chain = parse_chain(said)
+    if chain == "incomplete" and "CA Issuers" not in _openssl(["x509", "-noout", "-text"], said):
+        return "private authority"
+    return chain
+
+
 def look(certificates: Iterable[Mapping[str, Any]], address: str, port: int, now: float) -> list[Finding]:
     """Ask for each domain of each certificate as a client would, but of this host."""
     findings = []
@@ -136,7 +145,7 @@ def look(certificates: Iterable[Mapping[str, Any]], address: str, port: int, now
             if domain.startswith("*."):
                 continue
             said = _openssl(["s_client", "-connect", f"{address}:{port}", "-servername", domain])
-            served = Served(_x509(said) if "BEGIN CERTIFICATE" in said else None, parse_chain(said))
+            served = Served(_x509(said) if "BEGIN CERTIFICATE" in said else None, _chain(said))
             findings.append(judge(item["name"], domain, kept, served, now))
     return findings
 

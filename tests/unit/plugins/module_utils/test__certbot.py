@@ -319,6 +319,7 @@ def test_a_plugin_needs_its_credentials(dns: dict[str, Any], told: str) -> None:
     ("said", "expected"),
     [
         ("requests.exceptions.ConnectionError: Max retries exceeded", True),
+        ("  Domain: shop.test\n  Type:   connection\n  Detail: 192.0.2.9: Connection refused\n", False),
         ("Another instance of Certbot is already running.", True),
         ("Domain: a.test\nType: dns\nDetail: NXDOMAIN", False),
         ("urn:ietf:params:acme:error:rateLimited", False),

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -78,3 +81,53 @@ def test_a_token_is_gone_afterwards(tmp_path: Path) -> None:
         assert mode(token) == 0o644
         assert len(token.read_text()) > 20
     assert not token.exists()
+
+
+class Web(BaseHTTPRequestHandler):
+    """Several web hosts: one that is asked for, one that leads to it, one that leads away, one that leads nowhere."""
+
+    def do_GET(self) -> None:
+        name = self.headers["Host"].partition(":")[0]
+        here = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+        leads = {
+            "leads.test": f"{here}{self.path}",
+            "away.test": f"{here}/",
+            "loop.test": f"http://{self.headers['Host']}/",
+        }
+        body = b"ours" if name in ("good.test", "127.0.0.1") and self.path.endswith("/token") else b"theirs"
+        self.send_response(302 if name in leads else 200)
+        if name in leads:
+            self.send_header("Location", leads[name])
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "ok", "found"),
+    [
+        ("good.test", True, ""),
+        ("leads.test", True, ""),
+        ("away.test", False, "led to http://127.0.0.1:PORT/, which answered with another page"),
+        ("other.test", False, "answered with another page"),
+    ],
+)
+def test_a_token_is_looked_for_where_the_name_leads(port: int, name: str, ok: bool, found: str) -> None:
+    reached = host._reach("127.0.0.1", f"{name}:{port}", "token", "ours")
+    assert (reached.ok, reached.found) == (ok, found.replace("PORT", str(port)))
+
+
+def test_a_name_that_leads_to_nobody_is_told(port: int) -> None:
+    reached = host._reach("127.0.0.1", f"loop.test:{port}", "token", "ours")
+    assert not reached.ok and not reached.refused
+    assert reached.found.startswith(f"led to http://loop.test:{port}/, which did not answer (")

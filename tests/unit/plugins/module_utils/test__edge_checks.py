@@ -65,6 +65,17 @@ def test_a_prefix_covers_what_lies_below_it(prefix: str, path: str, expected: bo
             id="overlapping paths",
         ),
         pytest.param(
+            [app(static=[{"path": "/api", "root": "/a"}]), api()],
+            'app "shop": static has "/api" at shop.test, where app "api" has "/api"',
+            id="static where another app is",
+        ),
+        pytest.param(
+            [api(), app(sse=["/api/events"])],
+            'app "shop": sse has "/api/events" at shop.test, where app "api" has "/api"',
+            id="sse where another app is",
+        ),
+        pytest.param([app(basic_auth={"users": {"ann": SENTINEL}, "realm": "Off"})], "and not off", id="no realm"),
+        pytest.param(
             [app(), api(domains=["shop.test"])],
             'app "api": domains are shop.test, and app "shop", which shares shop.test, has shop.test, www.shop.test',
             id="other domains",

@@ -50,6 +50,12 @@ def test_short_lifetimes_are_late_later() -> None:
     assert judge("shop", "shop.test", kept, Served(kept), NOW).problem == ""
 
 
+def test_certificates_of_a_year_are_late_three_weeks_before_their_end() -> None:
+    for days, late in ((22, False), (20, True)):
+        kept = Certificate("0A", NOW - (365 - days) * DAY, NOW + days * DAY)
+        assert bool(judge("shop", "shop.test", kept, Served(kept), NOW).problem) is late
+
+
 def test_openssl_is_read() -> None:
     text = "serial=0A\nnotBefore=Jan 15 08:00:00 2027 GMT\nnotAfter=Jan 15 08:00:00 2028 GMT\n"
     found = parse_x509(text)
