@@ -101,6 +101,17 @@ def converge_with(converge_playbook: Path) -> Callable[..., PlaybookRun]:
 
 
 @pytest.fixture(scope="session")
+def run_playbook() -> Callable[..., PlaybookRun]:
+    """A playbook that users type: `run_playbook("maintenance.yml", app="shop", state="on")`."""
+
+    def run(name: str, limit: str = "all", **variables: Any) -> PlaybookRun:
+        path = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / name
+        return _run_playbook(path, f"--limit={limit}", "--extra-vars", json.dumps(variables))
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def here() -> Any:
     """The outer machine: `here.run("curl …")`."""
     return testinfra.get_host("local://")

@@ -25,6 +25,16 @@ Log = Callable[[str], None]
 _STALE_DRAFT = 60
 
 
+def process_mark(pid: int) -> str:
+    """The boot and the moment in it at which a process began; empty where there is none. Source: proc_pid_stat(5)."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        after_name = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        return f"{boot}:{after_name[19]}"
+    except (OSError, IndexError):
+        return ""
+
+
 @dataclass(frozen=True)
 class LastRun:
     """Times are UTC; finished stays empty while it runs, and for ever where it was killed. seconds of the whole.
@@ -40,11 +50,14 @@ class LastRun:
     id: str = ""
     seconds: float = 0.0
     pid: int = 0
+    process: str = ""
+    """What tells the process from a later one with its pid; empty in records of before."""
     mailed: bool = False
 
     @property
     def running(self) -> bool:
-        return not self.finished and Path(f"/proc/{self.pid}").exists()
+        found = process_mark(self.pid)
+        return not self.finished and found != "" and self.process in ("", found)
 
     @property
     def killed(self) -> bool:

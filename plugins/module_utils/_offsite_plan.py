@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from ._offsite import Target
 from ._pg_repository import MANIFEST, Backup, BackupError, Manifest, parse_id
-from ._pg_rotation import Plan, plan
+from ._pg_rotation import Kept, Plan, plan
 
 ABSENT = "it is not there"
 INCOMPLETE = "it is not complete: its manifest is missing"
@@ -100,9 +100,23 @@ def plan_copies(backups: Iterable[Backup], target: Target) -> Plan:
         for copy in copies
         if copy.problem == INCOMPLETE and newest and parse_id(copy.id) + _HALF_LIFE < parse_id(newest)
     }
-    kept = tuple(kept for kept in decided.kept if kept.id not in halves)
-    removed = tuple(sorted({*decided.removed, *halves}, reverse=True))
-    return replace(decided, kept=kept, removed=removed)
+    earlier = last_of_earlier_clusters(copies) & set(decided.removed)
+    kept = [kept for kept in decided.kept if kept.id not in halves]
+    kept += [Kept(backup_id, ("the last one of an earlier database cluster",)) for backup_id in earlier]
+    removed = tuple(sorted({*decided.removed, *halves} - earlier, reverse=True))
+    return replace(decided, kept=tuple(sorted(kept, key=lambda one: one.id, reverse=True)), removed=removed)
+
+
+def last_of_earlier_clusters(backups: Iterable[Backup]) -> set[str]:
+    """The newest copy of each cluster but the present one.
+
+    A host that replaces a lost one may copy an empty database every night: that must never push out what was lost.
+    """
+    last: dict[str, str] = {}
+    for backup in sorted((one for one in backups if one.verified), key=lambda one: one.id):
+        if backup.manifest and backup.manifest.system_identifier:
+            last[backup.manifest.system_identifier] = backup.id
+    return set(last.values()) - {max(last.values(), default="")}
 
 
 def two_writers(backups: Iterable[Backup]) -> bool:

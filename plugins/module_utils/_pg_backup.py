@@ -186,13 +186,15 @@ def verify(root: str, name: str, backup_id: str, log: Log = quiet, identity: Pat
     with locked(root, name, wait=60) as folder:
         backup = find(root, name, backup_id)
         if backup.manifest is None:
+            log(f"{name}: {backup_id} cannot be verified: {backup.problem or 'it has no manifest'}")
             return backup
         damage = find_damage(folder, backup.manifest, identity)
         found = replace(backup.manifest, damage=damage)
         if not damage:
             found = replace(found, verified_at=format_time(utc_now()))
         update(root, name, found)
-        log(f"{name}: {backup_id} {'is damaged: ' + damage if damage else 'is verified'}")
+        waits = f", and in quarantine: {found.quarantine}" if found.quarantine else ""
+        log(f"{name}: {backup_id} {'is damaged: ' + damage if damage else 'is verified' + waits}")
         return load_one(folder / backup_id)
 
 

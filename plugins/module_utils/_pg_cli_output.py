@@ -210,7 +210,8 @@ class Progress:
         self.root, self.stream, self.lock, self.shown = Path(root), stream, threading.Lock(), False
 
     def log(self, message: str) -> None:
-        with self.lock:
+        # A log that is full or that nobody reads any more is no reason to have no backup, nor to tell nobody of it.
+        with self.lock, suppress(OSError):
             self._clear()
             self.stream.write(f"{message}\n")
             self.stream.flush()

@@ -29,7 +29,7 @@ class Recorder:
     def __init__(self, config: Config, database: Database, actions: Sequence[str], log: Log, mail: bool) -> None:
         self.config, self.database, self.actions, self.log, self.mail = config, database, actions, log, mail
         self.started = time.monotonic()
-        self.last = LastRun(started=format_time(utc_now()), pid=os.getpid())
+        self.last = LastRun(started=format_time(utc_now()), pid=os.getpid(), process=status.process_mark(os.getpid()))
 
     def begin(self) -> None:
         self._write()

@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ._age import check_ready
 from ._backup_status import DRILL, RUN
 from ._offsite import Target
 from ._offsite_copy import copy
 from ._offsite_copy import rotate as rotate_copies
 from ._offsite_plan import pending
 from ._pg_backup import Options, Quarantined, rotate, take
-from ._pg_client import choose_compression, choose_major
+from ._pg_backup import rehearse as rehearse_dump
 from ._pg_config import Config, Database
 from ._pg_drill import drill, prove_file
 from ._pg_options import options_of
-from ._pg_programs import installed_clients, probe
 from ._pg_report import Recorder
 from ._pg_repository import Backup, BackupError, Copy, Manifest, Proof
 from ._pg_scratch import sweep
@@ -90,17 +88,14 @@ def drill_one(
 
 
 def rehearse(config: Config, database: Database, log: Log) -> Outcome:
-    """All of a run that writes nothing: the server answers, its client is there, age takes the keys."""
+    """All of a run that writes nothing: what there is to refuse is refused, before any dump."""
+    name, url = database.name, database.parsed_url
     try:
-        server = probe(database.parsed_url)
-        client = choose_major(installed_clients(), server.major)
-        compression = choose_compression(config.compression, client, server.major)
-        if database.recipients:
-            check_ready(database.recipients)
+        ready = rehearse_dump(config.root, name, url, options_of(config, database))
     except BackupError as error:
-        return Outcome(database.name, error=str(error))
-    log(f"{database.name}: would dump {database.parsed_url.redacted} (PostgreSQL {server.version}, {compression})")
-    return Outcome(database.name)
+        return Outcome(name, error=str(error))
+    log(f"{name}: would dump {url.redacted} (PostgreSQL {ready.server.version}, {ready.compression})")
+    return Outcome(name)
 
 
 def _recorded(recorder: Recorder, work: Callable[[], Outcome]) -> Outcome:
@@ -146,16 +141,18 @@ def _run(config: Config, database: Database, options: Options, log: Log, step: S
     manifest = take(root, name, database.parsed_url, options, log, prove if drill else None)
     problems = [f"the drill failed: {manifest.proof.problem}"] if manifest.proof and manifest.proof.problem else []
     copies: list[Copy] = []
+    complete: list[Target] = []
     for target in database.offsite:
         step(f"copy to {target.name}")
         made = _copy_all(config.root, name, target, log)
         copies += made[-1:]
+        complete += [] if any(one.problem for one in made) else [target]
         problems += [f"the copy to {target.name} failed: {one.problem}" for one in made if one.problem]
     step("retention")
     decided = rotate(root, name, database.keep, database.minimum, wait=_WAIT, log=log)
-    for target, made_last in zip(database.offsite, copies):
+    for target in complete:
         # Only after a success there as well: copies of old backups may be all that is left.
-        problems += [] if made_last.problem else _rotate_copies(target, name, log)
+        problems += _rotate_copies(target, name, log)
     step("old databases")
     _sweep(database, log)
     return Outcome(

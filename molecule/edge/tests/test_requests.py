@@ -7,14 +7,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 testinfra_hosts = ["ansible://web"]
 
 Curl = Callable[..., Any]
 Raw = Callable[..., str]
+CONVERGE = yaml.safe_load((Path(__file__).parents[1] / "converge.yml").read_text())
 FLAG = "/var/lib/quayside/apps/shop/maintenance"
 
 
@@ -141,12 +144,26 @@ def test_static_files_and_nothing_beside_them(curl: Curl) -> None:
 
 
 @pytest.fixture
-def maintenance(machine: Any) -> Iterator[None]:
+def switch(name: str, run_playbook: Callable[..., Any]) -> Callable[[str], Any]:
+    """Switches the maintenance page of the shop as its owner does."""
+    variables = {key: value for key, value in CONVERGE[0]["vars"].items() if key != "letsencrypt_ca_file"}
+    return lambda state: run_playbook("maintenance.yml", limit=name, **variables, app="shop", state=state)
+
+
+@pytest.fixture
+def maintenance(machine: Any, switch: Callable[[str], Any]) -> Iterator[None]:
     processes = machine.check_output("pgrep nginx | sort")
-    machine.check_output(f"touch {FLAG}")
+    assert len(switch("on").changed) == 1
+    assert switch("on").changed == []
     yield
-    machine.check_output(f"rm {FLAG}")
+    assert len(switch("off").changed) == 1
     assert machine.check_output("pgrep nginx | sort") == processes, "it was reloaded"
+
+
+def test_a_state_that_there_is_not_is_refused(machine: Any, name: str, switch: Callable[[str], Any]) -> None:
+    told = switch("perhaps").messages[name]
+    assert told.startswith('maintenance: app is "shop" and state is "perhaps"; accepted: one of the apps ')
+    assert not machine.file(FLAG).exists
 
 
 def test_maintenance(curl: Curl, machine: Any, name: str, maintenance: None) -> None:

@@ -202,7 +202,7 @@ class Round:
     def _judge_alerts(self, done: Done, began: float) -> None:
         if self.fault.kind.startswith("swap") or self.fault.kind == "deaf":
             return
-        if done.code and self.fault.kind != "space-log":
+        if done.code:
             try:
                 told = wait_for(lambda: self.host.failures(began, NAME), 15, "it failed, and no alert has come")
                 self.log.append(f"alerts: {told}")

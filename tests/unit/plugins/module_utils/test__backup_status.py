@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ FAILED = LastRun(START, "2026-11-21T03:00:09Z", error="no route to host")
 RUNNING = LastRun(START, step="backup", pid=os.getpid())
 #: Larger than any pid of Linux.
 KILLED = LastRun(START, step="copy to bucket", pid=2**22 + 1)
+#: Another process has its pid by now, perhaps since the host was started again.
+REPLACED = replace(KILLED, pid=os.getpid(), process="another boot:1")
 
 
 @pytest.mark.parametrize(
@@ -26,9 +29,11 @@ KILLED = LastRun(START, step="copy to bucket", pid=2**22 + 1)
         (FINE, False, False, ""),
         (FAILED, False, True, "no route to host"),
         (RUNNING, True, False, ""),
+        (replace(RUNNING, process=status.process_mark(os.getpid())), True, False, ""),
         (KILLED, False, True, "it was ended from outside at the step copy to bucket (killed, or the host went down)"),
+        (REPLACED, False, True, "it was ended from outside at the step copy to bucket (killed, or the host went down)"),
     ],
-    ids=["fine", "failed", "running", "killed"],
+    ids=["fine", "failed", "running", "running, by its mark", "killed", "its pid is another's"],
 )
 def test_what_a_record_says(last: LastRun, running: bool, failed: bool, problem: str) -> None:
     assert (last.running, last.failed, last.problem) == (running, failed, problem)

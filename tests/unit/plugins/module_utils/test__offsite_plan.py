@@ -159,6 +159,12 @@ def test_two_servers_in_one_place_are_noticed(clusters: str, two: bool) -> None:
     assert two_writers(copies) == two
 
 
+def test_a_new_cluster_does_not_push_out_the_last_copy_of_the_old_one() -> None:
+    decided = plan_copies([whole(1, "a"), whole(2, "a"), whole(3, "b"), whole(4, "b")], TARGET)
+    assert [backup_id[6:8] for backup_id in decided.removed] == ["03", "01"]
+    assert decided.kept[-1].reasons == ("the last one of an earlier database cluster",)
+
+
 def test_two_servers_do_not_push_each_other_out() -> None:
     with pytest.raises(BackupError, match="a prefix or path of its own"):
         plan_copies([whole(1, "a"), whole(2, "b"), whole(3, "a")], TARGET)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -192,3 +194,12 @@ def test_the_size_of_what_is_being_written(tmp_path: Path) -> None:
 def test_the_clock_is_passed_in() -> None:
     late = NOW + timedelta(days=3)
     assert judge_facts(Facts("ledger", [backup()]), True, late)[0].startswith("the last verified backup is 3 d old")
+
+
+class Full(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_log_that_is_full_stops_nothing(tmp_path: Path) -> None:
+    Progress(str(tmp_path), Full()).log("shop: dumping")

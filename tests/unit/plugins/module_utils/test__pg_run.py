@@ -14,7 +14,7 @@ from ansible_collections.quayside.web.plugins.module_utils import _backup_status
 from ansible_collections.quayside.web.plugins.module_utils import _pg_report, _pg_run
 from ansible_collections.quayside.web.plugins.module_utils._backup_alerts import Alerts, Event
 from ansible_collections.quayside.web.plugins.module_utils._backup_status import DRILL, RUN, LastRun
-from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, Quarantined
+from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Options, Quarantined, Ready
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import Config, parse_config, to_json
 from ansible_collections.quayside.web.plugins.module_utils._pg_options import configured_options, options_of
 from ansible_collections.quayside.web.plugins.module_utils._pg_programs import Server
@@ -33,6 +33,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_run import (
     rehearse,
     run_one,
 )
+from ansible_collections.quayside.web.plugins.module_utils._pg_relations import Selection
 from ansible_collections.quayside.web.plugins.module_utils._pg_store import find, load, locked, update
 
 PROOF = Proof("2026-11-21T04:30:00Z", 2.0, "17.2", 1, 7)
@@ -305,12 +306,16 @@ def test_a_dump_outside_the_timers_is_taken_as_the_host_is_told(world: World, tm
 
 
 def test_a_rehearsal_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pg_run, "probe", lambda _url: Server("17.2", 17, False))
-    monkeypatch.setattr(_pg_run, "installed_clients", lambda: [17])
+    ready = Ready(Server("17.2", 17, False), 17, "zstd:3", Selection((), (), ()))
+    monkeypatch.setattr(_pg_run, "rehearse_dump", lambda *_: ready)
     assert rehearse(world.config, world.config.databases[0], world.said.append) == Outcome("ledger")
     assert "would dump postgresql://u:***@h:5432/ledger (PostgreSQL 17.2, zstd:3)" in world.said[0]
-    monkeypatch.setattr(_pg_run, "installed_clients", lambda: [15])
-    assert "postgresql-client-17" in rehearse(world.config, world.config.databases[0], world.said.append).error
+
+    def refuse(*_: object) -> Ready:
+        raise BackupError("it is a pooler")
+
+    monkeypatch.setattr(_pg_run, "rehearse_dump", refuse)
+    assert rehearse(world.config, world.config.databases[0], world.said.append).error == "it is a pooler"
     assert not Path(world.root).exists() and world.told == []
 
 
