@@ -18,6 +18,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_backup import Opt
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import Config, parse_config, to_json
 from ansible_collections.quayside.web.plugins.module_utils._pg_options import configured_options, options_of
 from ansible_collections.quayside.web.plugins.module_utils._pg_programs import Server
+from ansible_collections.quayside.web.plugins.module_utils._pg_relations import Selection
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import (
     BackupError,
     Copy,
@@ -33,7 +34,6 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_run import (
     rehearse,
     run_one,
 )
-from ansible_collections.quayside.web.plugins.module_utils._pg_relations import Selection
 from ansible_collections.quayside.web.plugins.module_utils._pg_store import find, load, locked, update
 
 PROOF = Proof("2026-11-21T04:30:00Z", 2.0, "17.2", 1, 7)
