@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from ._pg_mark import Marked
 from ._pg_repository import BackupError
 
 #: Whatever the role or the database sets: a restore takes its time, and may write. For sessions and for programs.
+#: Seconds for another restore's session to end.
+LOCK_WAIT = 5.0
 SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "0",
@@ -132,8 +135,12 @@ def maintenance(admin: DatabaseUrl, avoid: Sequence[str] = ()) -> Iterator[Sessi
 def take_lock(session: Session, name: str) -> None:
     """Be the only one who restores this name on this server, whatever host runs it; held until the session ends."""
     number = int.from_bytes(hashlib.sha256(f"quayside-restore {name}".encode()).digest()[:8], "big", signed=True)
-    if not session.rows("SELECT pg_catalog.pg_try_advisory_lock(%s)", number)[0][0]:
-        raise BackupError(f"Another restore or drill of {name} is at work on this server; try when it has ended.")
+    # A session that has just ended may hold it a moment longer.
+    deadline = time.monotonic() + LOCK_WAIT
+    while not session.rows("SELECT pg_catalog.pg_try_advisory_lock(%s)", number)[0][0]:
+        if time.monotonic() > deadline:
+            raise BackupError(f"Another restore or drill of {name} is at work on this server; try when it has ended.")
+        time.sleep(0.1)
 
 
 def inspect(session: Session, live: str) -> Target:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,10 +85,25 @@ def test_settings_of_roles_and_databases_do_not_stop_a_restore(major: int, newer
     assert ("-c transaction_timeout=0" in options) == newer
 
 
-def test_one_restore_of_a_name_at_a_time() -> None:
+def test_one_restore_of_a_name_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pg_target, "LOCK_WAIT", 0)
     free = Connection("postgres")
     take_lock(_pg_target.Session(ADMIN, free), "ledger")
     take_lock(_pg_target.Session(ADMIN, free), "shop")
     assert free.asked[0] != free.asked[1]
     with pytest.raises(BackupError, match="Another restore or drill of ledger is at work on this server"):
         take_lock(_pg_target.Session(ADMIN, Connection("postgres", free=False)), "ledger")
+
+
+@pytest.mark.parametrize(("free_after", "waited"), [(0, 0), (3, 3)], ids=["at once", "when the other has ended"])
+def test_a_lock_is_waited_for_a_moment(monkeypatch: pytest.MonkeyPatch, free_after: int, waited: int) -> None:
+    asked: list[int] = []
+    pauses: list[float] = []
+
+    def rows(_query: str, number: int) -> list[tuple[bool]]:
+        asked.append(number)
+        return [(len(asked) > free_after,)]
+
+    monkeypatch.setattr(_pg_target.time, "sleep", pauses.append)
+    _pg_target.take_lock(SimpleNamespace(rows=rows), "shop")  # type: ignore[arg-type]
+    assert len(pauses) == waited and len(set(asked)) == 1
