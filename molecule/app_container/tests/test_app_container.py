@@ -280,7 +280,7 @@ def test_killed_or_asked_to_end_in_the_gate_and_a_second_deploy_meanwhile(
 def test_a_release_that_is_never_healthy_says_why(container: Container, converge_with: Converge) -> None:
     before = {name: ledger(container(name))["release"] for name in HOSTS}
     run = converge_with(
-        app_container_only="ledger", ledger_env={"LEDGER_FAULT": "never_healthy"}, ledger_health={"timeout": 5}
+        app_container_only="ledger", ledger_env={"LEDGER_FAULT": "never_healthy"}, ledger_health={"timeout": 15}
     )
     for name in HOSTS:
         said = run.messages[name]
