@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -31,7 +30,7 @@ def test_a_tool_gets_its_environment_and_not_ours(tmp_path: Path, monkeypatch: p
 def test_a_tool_that_takes_too_long_ends_with_all_that_it_started(tmp_path: Path) -> None:
     with pytest.raises(RunTimeout, match=r"was killed after 0\.3 s") as caught:
         Host(str(tmp_path), None).run(["sh", "-c", "sleep 60 & echo $!; wait"], {}, 0.3)
-    assert gone(int(caught.value.stdout))
+    wait_for(lambda: gone(int(caught.value.stdout)))
 
 
 KILLED = """
@@ -82,11 +81,10 @@ def test_folders_are_read_with_what_is_below(tmp_path: Path) -> None:
 
 def gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # A zombie until its new parent looks.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    # A zombie until its new parent looks.
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
