@@ -83,19 +83,19 @@ def _inside(container: str, command: str, text: str = "") -> str:
 
 
 @contextlib.contextmanager
-def _both(host: str, site: Site, app: str, certificate: str) -> Iterator[None]:
+def _both(host: str, site: Site, app: str) -> Iterator[None]:
     """The server that only answers and the minimal nginx, in place of the app."""
     found = f"docker ps -q --filter label=quayside.app={app} --filter label=quayside.process=web"
     container = _inside(host, found).strip()
     port = _inside(host, f"docker port {container}").strip().rpartition(":")[2]
-    values = {"folder": FOLDER, "app": port, "port": PORT, "answer": ANSWER, "name": site.name}
+    values = {"folder": FOLDER, "app": port, "port": PORT, "answer": ANSWER, "name": site.name, "certificate": app}
     rule = f"INPUT -p tcp --dport {PORT} -j ACCEPT"
     configs = {"server": SERVER, "by-hand": BY_HAND}
     try:
         _inside(host, f"mkdir -p {FOLDER}; docker stop -t 5 {container}; iptables -I {rule}")
         for name, config in configs.items():
             path = f"{FOLDER}/{name}.conf"
-            _inside(host, f"cat > {path}; nginx -c {path}", config.format(**values, certificate=certificate))
+            _inside(host, f"cat > {path}; nginx -c {path}", config.format(**values))
         yield
     finally:
         for name in configs:
@@ -128,16 +128,13 @@ def _memory(host: str, pid: str) -> float:
     return sum(int(line.split()[1]) for line in _inside(host, PSS.format(pid=pid)).splitlines()) * 1024 / 1e6
 
 
-def measure(
-    host: str, site: Site, app: str, certificate: str, rounds: int, say: Callable[[str], None]
-) -> dict[str, list[float]]:
+def measure(host: str, site: Site, app: str, rounds: int, say: Callable[[str], None]) -> dict[str, list[float]]:
     """Both in turn, first and second.
 
     Args:
         host: the container of the web host.
         site: the app as its users reach it.
-        app: the app's name.
-        certificate: the name of its certificate.
+        app: the app's name, and that of its certificate.
         rounds: how often.
         say: told each sample.
 
@@ -146,7 +143,7 @@ def measure(
     """
     samples: dict[str, list[float]] = {}
     ports = {"site": 443, "hand": PORT}
-    with _both(host, site, app, certificate):
+    with _both(host, site, app):
         for number in range(rounds):
             for protocol in PROTOCOLS:
                 for name in sorted(ports, reverse=number % 2 == 0):

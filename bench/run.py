@@ -377,7 +377,7 @@ def measure_apps(rounds: int, wanted: Sequence[str], keep: bool) -> dict[str, An
             deploys(rounds, samples, ("deploy", "rollback", "warm"), "lone ", ledger_workers=[])
         if "crash" in wanted:
             crashes(rounds, samples)
-        before = edge.measure(WEB, users(), "ledger", DOMAINS[0], rounds, say) if "edge" in wanted else {}
+        before = edge.measure(WEB, users(), "ledger", rounds, say) if "edge" in wanted else {}
         found = report(samples, empty_task, differ, load() if "load" in wanted else None)
         return {**found, "edge": compared("edge", measures.EDGE, before)}
     finally:
