@@ -248,9 +248,9 @@ def nothing_to_do(rounds: int, samples: dict[str, list[Sample]]) -> None:
 
 def deploys(rounds: int, samples: dict[str, list[Sample]], wanted: Iterable[str], kind: str = "", **app: Any) -> None:
     """A new version each time, and the ways back; the host ends each round with the version that it had before."""
-    versions = [f"1.1.{number}" for number in range(rounds)]
+    versions, base = [f"1.1.{number}" for number in range(rounds)], f"1.1.{rounds}"
     say("push the versions")
-    push_versions(versions)
+    push_versions([*versions, base])
     # One unmeasured, so that all of them replace a release of the same app.
     deploy(FIRST_VERSION, **app)
 
@@ -270,7 +270,7 @@ def deploys(rounds: int, samples: dict[str, list[Sample]], wanted: Iterable[str]
             rollback()
     if "warm" in wanted:
         # A release brings its own settings back: both have to be of an app that keeps releases warm.
-        deploy(FIRST_VERSION, ledger_keep_warm=60, **app)
+        deploy(base, ledger_keep_warm=60, **app)
         for version in versions:
             deploy(version, ledger_keep_warm=60, **app)
             measured("warm", rollback)
