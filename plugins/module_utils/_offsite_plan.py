@@ -112,10 +112,7 @@ def last_of_earlier_clusters(backups: Iterable[Backup]) -> set[str]:
 
     A host that replaces a lost one may copy an empty database every night: that must never push out what was lost.
     """
-    last: dict[str, str] = {}
-    for backup in sorted((one for one in backups if one.verified), key=lambda one: one.id):
-        if backup.manifest and backup.manifest.system_identifier:
-            last[backup.manifest.system_identifier] = backup.id
+    last = {cluster: backup_id for backup_id, cluster in _clusters(backups)}
     return set(last.values()) - {max(last.values(), default="")}
 
 
@@ -124,8 +121,15 @@ def two_writers(backups: Iterable[Backup]) -> bool:
 
     After an upgrade to a new cluster the old one's copies all come before the new one's, which is fine.
     """
-    ordered = sorted((backup for backup in backups if backup.verified), key=lambda backup: backup.id)
-    clusters = [backup.manifest.system_identifier for backup in ordered if backup.manifest]
-    known = [cluster for cluster in clusters if cluster]
+    known = [cluster for _id, cluster in _clusters(backups)]
     changes = sum(before != after for before, after in zip(known, known[1:], strict=False))
     return changes >= len(set(known)) > 1
+
+
+def _clusters(backups: Iterable[Backup]) -> list[tuple[str, str]]:
+    """The id of each trusted copy with the cluster that it is of, where that is known; the oldest first."""
+    return sorted(
+        (backup.id, backup.manifest.system_identifier)
+        for backup in backups
+        if backup.verified and backup.manifest and backup.manifest.system_identifier
+    )
