@@ -224,7 +224,7 @@ def test_the_log_holds_no_query_and_no_referrer(render: Render) -> None:
     assert entry["path"] == "$uri"
     assert not {"$request_uri", "$request", "$args", "$query_string", "$http_referer"} & set(entry.values())
     for server in site_servers(files):
-        assert "access_log /var/log/nginx/shop.access.log quayside;" in server
+        assert "access_log /var/log/nginx/shop.access.log quayside buffer=32k flush=100ms;" in server
 
 
 def test_process_limits(render: Render) -> None:

@@ -17,6 +17,7 @@ testinfra_hosts = ["ansible://web"]
 CONVERGE = yaml.safe_load((Path(__file__).parents[1] / "converge.yml").read_text())
 APPS: list[dict[str, Any]] = CONVERGE[0]["vars"]["quayside_apps"]
 SUMS = "find /etc/nginx -type f -exec sha256sum {} + | sort"
+OLD_WORKERS = "pgrep -f 'worker process is [s]hutting down'"
 Curl = Callable[..., Any]
 
 
@@ -29,7 +30,7 @@ def converge(name: str, converge_with: Callable[..., Any]) -> Callable[..., Any]
     return lambda **variables: converge_with(limit=name, **variables)
 
 
-def test_a_websocket_outlives_another_apps_change(
+def test_a_websocket_outlives_another_apps_change_as_long_as_is_said(
     raw: Callable[..., str], converge: Callable[..., Any], machine: Any, name: str
 ) -> None:
     request = (
@@ -38,7 +39,8 @@ def test_a_websocket_outlives_another_apps_change(
     )
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(raw, "shop", request, r"before\n", r"after\n", wait=2)
-        machine.check_output("sleep 1; systemctl reload nginx")
+        machine.check_output(f"sleep 1; systemctl reload nginx; sleep 3; {OLD_WORKERS}")
+        machine.check_output(f"sleep 3.5; ! {OLD_WORKERS}")
         assert answer.result().endswith("before\nafter\n")
 
 

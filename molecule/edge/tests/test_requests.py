@@ -19,6 +19,8 @@ Curl = Callable[..., Any]
 Raw = Callable[..., str]
 CONVERGE = yaml.safe_load((Path(__file__).parents[1] / "converge.yml").read_text())
 FLAG = "/var/lib/quayside/apps/shop/maintenance"
+#: Of a listed network: allow_from of the maintenance page in converge.yml.
+INSIDER = "172.30.13.21"
 
 
 def test_http_leads_to_https_and_aliases_to_the_first_domain(curl: Curl, name: str) -> None:
@@ -177,6 +179,22 @@ def test_maintenance(curl: Curl, machine: Any, name: str, maintenance: None) -> 
     assert curl("shop", "/api/x").status == 200, "another app of the domain"
     local = f"curl -ks -o /dev/null -w '%{{http_code}}' --resolve shop.{name}.test:443:127.0.0.1"
     assert machine.check_output(f"{local} https://shop.{name}.test/x") == "200"
+
+
+def test_who_is_listed_is_let_in_during_maintenance(
+    curl: Curl, outside: Any, address_of: Callable[[str], str], name: str, maintenance: None
+) -> None:
+    outside.check_output(f"ip address replace {INSIDER}/24 dev eth0")
+    insider = ("--interface", INSIDER)
+    answer = curl("shop", "/x", *insider, "-H", "Origin: https://app.example.com", "-H", "X-Forwarded-For: 192.0.2.1")
+    assert answer.status == 200
+    assert answer.asked["headers"]["X-Forwarded-For"] == INSIDER
+    assert answer.cors["allow-origin"] == "https://app.example.com"
+    assert answer.headers["content-security-policy"] == "default-src 'self'"
+    assert (sheet := curl("shop", "/static/a.css", *insider)).body == "styles\n"
+    assert sheet.headers["cache-control"] == "max-age=60"
+    assert curl("shop", "/static/.env", *insider).status == 404
+    assert curl("shop", "/x").status == 503
 
 
 def test_the_log_has_what_one_looks_for(curl: Curl, machine: Any) -> None:
