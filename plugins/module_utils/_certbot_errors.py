@@ -93,6 +93,14 @@ def _fix(step: Step, source: Source, said: str, is_about_names: bool) -> str:
     return next((fix for pattern, fix in _FIXES if re.search(pattern, said, re.IGNORECASE)), last)
 
 
+def is_about_a_nonce(said: str) -> bool:
+    """Whether the ACME server refused nothing but a request's nonce, and wants it with a new one.
+
+    Source: https://www.rfc-editor.org/rfc/rfc8555#section-6.5
+    """
+    return not refused_names(said) and re.search(r"error:badNonce|anti-replay nonce", said) is not None
+
+
 def is_about_the_server(said: str) -> bool:
     """Whether nothing was asked of the ACME server yet, so that its limits don't count it."""
     pattern = (

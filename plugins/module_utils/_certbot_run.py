@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ._certbot import Lineage, Source, Step
-from ._certbot_errors import explain_failure, is_about_the_server, unmask
+from ._certbot_errors import explain_failure, is_about_a_nonce, is_about_the_server, unmask
 from ._certbot_host import caa_identities, end_of_log, look, own_addresses, served_token, write_record
 from ._certbot_preflight import caa_fault, fault
 from ._certbot_record import Failure, Record, request_of
 from ._dns_query import system_servers
 
 Run = Callable[[list[str]], tuple[int, str, str]]
+#: certbot itself sends a request with a refused nonce once more, and gives up when that is refused too.
+NONCE_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ class Certbot:
 
     def ask(self, step: Step, source: Source, record: Record) -> tuple[Record, str]:
         """Nothing said when it worked, else the sentence that says why not; remembered either way."""
-        said = self._call(step.argv(source))
-        name = step.certificate.name
+        said, name = self._call(step.argv(source)), step.certificate.name
+        for _try in range(1, NONCE_TRIES):
+            if said is None or not is_about_a_nonce(said):
+                break
+            said = self._call(step.argv(source))
         if said is None:
             record = record.after_success(name)
         elif not is_about_the_server(said):

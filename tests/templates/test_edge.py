@@ -191,7 +191,9 @@ def test_maintenance_is_asked_for_by_a_file(render: Render, key: str, closed: st
     assert looked_up(mapped(text, "shop_closed"), key) == closed
     assert mapped(text, "shop_insider") == {"default": "0", "192.0.2.0/24": "1"}
     body = locations(text)["/"]
-    assert f"if (-f {FLAG}) {{\nset $shop_is_closed $shop_closed;\n}}\nif ($shop_is_closed) {{\nreturn 503;\n}}\n" in body
+    assert (
+        f"if (-f {FLAG}) {{\nset $shop_is_closed $shop_closed;\n}}\nif ($shop_is_closed) {{\nreturn 503;\n}}\n" in body
+    )
     assert "error_page 503 /.quayside/shop/503.html;" in body
     # A switch of slots is seen at once: that file is looked at outside of the location, on each request.
     assert "open_file_cache" not in text.replace(body, "").partition("location / {")[0]

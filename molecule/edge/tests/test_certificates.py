@@ -44,6 +44,16 @@ systemd-run --quiet --unit=dns01-named named -f -c /srv/dns01/named.conf
 systemd-run --quiet --unit=dns01-pebble --setenv=PEBBLE_VA_NOSLEEP=1 \\
     pebble -config /srv/dns01/pebble.json -dnsserver 127.0.0.1:5353
 """
+# An ACME server that serves the holders of an account only, and refuses 15 nonces of a hundred.
+FUSSY_PORT = 14003
+EAB_KEY = "czNudGluZWwtZWFiLWtleS1vZi1hLWN1c3RvbWVyLW9uZQ"
+FUSSY = """
+set -e
+sed 's/:14000/:14003/; s/:15000/:15003/; s/BindingRequired": false/BindingRequired": true, "externalAccountMACKeys": {
+    "customer-1": "KEY"}/' /etc/pebble/pebble.json > /srv/fussy.json
+systemd-run --quiet --unit=fussy-pebble --setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_AUTHZREUSE=0 \\
+    --setenv=PEBBLE_WFE_NONCEREJECT=15 pebble -config /srv/fussy.json -dnsserver 127.0.0.1:8053
+"""
 # The directory of the ACME server, with what it is called in CAA records: Pebble does not say.
 CAA = """
 set -e
@@ -115,17 +125,62 @@ def failed_twice(converge_with: Callable[..., Any]) -> dict[str, list[str]]:
     return {name: [run.messages[name] for run in (first, second, third)] for name in HOSTS}
 
 
+EXTRA = {"name": "extra", "domains": domains("more.shop"), "watch": False}
+EXTRA_NOW = "openssl x509 -noout -issuer -text -in /etc/letsencrypt/live/extra/cert.pem"
+
+
+@dataclass(frozen=True)
+class Fussy:
+    """A certificate of another authority: without the right key of the account, with it, and once more."""
+
+    refused: Any
+    issued: Any
+    again: Any
+    texts: dict[str, str]
+    """What openssl says of the certificate, by host."""
+    refused_nonces: int
+
+
 @pytest.fixture(scope="module")
-def given_up(converge_with: Callable[..., Any]) -> dict[str, list[str]]:
-    """What is changed when a certificate is no longer declared, in three runs: taken in, left, deleted."""
+def fussy(container: Callable[[str], Any], converge_with: Callable[..., Any]) -> Fussy:
+    services = container("services")
+    services.check_output(FUSSY.replace("KEY", EAB_KEY))
+
+    def run(key: str) -> Any:
+        return converge_with(
+            letsencrypt_directory_url=f"https://services:{FUSSY_PORT}/dir",
+            letsencrypt_eab={"kid": "customer-1", "hmac_key": key},
+            letsencrypt_key_type="rsa",
+            letsencrypt_profile="tlsserver",
+            letsencrypt_certificates=[EXTRA],
+        )
+
+    runs = [run(EAB_KEY.swapcase()), run(EAB_KEY), run(EAB_KEY)]
+    texts = {name: container(name).check_output(EXTRA_NOW) for name in HOSTS}
+    refused = services.run("journalctl -u fussy-pebble --no-pager | grep -ci nonce").stdout
+    return Fussy(*runs, texts, int(refused))
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A certificate that came back to the scenario's authority, and then is no longer declared: kept, then deleted."""
+
+    texts: dict[str, str]
+    changed: dict[str, list[str]]
+    """What the run that deletes it changed, by host."""
+
+
+@pytest.fixture(scope="module")
+def given_up(fussy: Fussy, container: Callable[[str], Any], converge_with: Callable[..., Any]) -> GivenUp:
     derived = [{"name": app["name"], "domains": app["domains"]} for app in APPS if app["name"] not in ("api", "lan")]
-    extra = {"name": "extra", "domains": domains("more.shop")}
     lan = {"name": "lan", "domains": domains("lan"), "source": "self_signed"}
-    taken_in = converge_with(letsencrypt_certificates=[*derived, lan, extra])
+    watched = {**EXTRA, "watch": True}
+    taken_in = converge_with(letsencrypt_certificates=[*derived, lan, watched])
     assert all("(certificate 'extra'): port 443 serves no certificate" in entry for entry in taken_in.failed)
+    texts = {name: container(name).check_output(EXTRA_NOW) for name in HOSTS}
     kept, deleted = converge_with(), converge_with(letsencrypt_unlisted="revoke")
     assert kept.failed == deleted.failed == []
-    return {name: [entry for entry in deleted.changed if entry.startswith(name)] for name in HOSTS}
+    return GivenUp(texts, {name: [entry for entry in deleted.changed if entry.startswith(name)] for name in HOSTS})
 
 
 @dataclass(frozen=True)
@@ -327,6 +382,31 @@ def test_a_zones_key_is_kept_to_itself(name: str, machine: Any, wild: Wild) -> N
     assert not machine.file("/etc/letsencrypt/live/refused").exists
 
 
+def test_an_authority_that_asks_for_an_account_and_refuses_nonces(name: str, fussy: Fussy) -> None:
+    assert fussy.issued.failed == []
+    assert "rsaEncryption" in fussy.texts[name]
+    assert (fussy.again.failed, fussy.again.changed) == ([], [])
+    assert fussy.refused_nonces > 0
+
+
+def test_a_wrong_account_is_told_and_its_key_is_not_shown(name: str, fussy: Fussy) -> None:
+    told = fussy.refused.messages[name]
+    assert told.startswith(
+        f"Certificate 'extra' (more.shop.{name}.test) could not be issued by https://services:{FUSSY_PORT}/dir: "
+    )
+    assert "give the eab that the certificate authority handed out" in told
+    runs = (fussy.refused, fussy.issued, fussy.again)
+    assert not any(key in run.output for run in runs for key in (EAB_KEY, EAB_KEY.swapcase()))
+
+
+def test_another_authority_reissues(name: str, fussy: Fussy, given_up: GivenUp) -> None:
+    def issuer(text: str) -> str:
+        return text.splitlines()[0]
+
+    assert issuer(given_up.texts[name]) != issuer(fussy.texts[name])
+    assert "id-ecPublicKey" in given_up.texts[name]
+
+
 def test_a_refusal_is_not_repeated_within_an_hour(name: str, failed_twice: dict[str, list[str]]) -> None:
     first, second, third = failed_twice[name]
     refusal = r"Certificate '(no-\d+)' \(\1\.test\) could not be issued by https://services:14000/dir: \1\.test: "
@@ -336,9 +416,9 @@ def test_a_refusal_is_not_repeated_within_an_hour(name: str, failed_twice: dict[
 
 
 def test_what_is_no_longer_declared_goes_where_that_is_asked_for(
-    name: str, machine: Any, given_up: dict[str, list[str]]
+    name: str, machine: Any, given_up: GivenUp
 ) -> None:
-    assert any("Issue the certificates" in entry for entry in given_up[name])
+    assert any("Issue the certificates" in entry for entry in given_up.changed[name])
     assert not machine.file("/etc/letsencrypt/live/extra").exists
     assert machine.file("/etc/letsencrypt/live/shop/fullchain.pem").exists
 

@@ -15,6 +15,7 @@ from ansible_collections.quayside.web.plugins.module_utils._certbot import (
 )
 from ansible_collections.quayside.web.plugins.module_utils._certbot_errors import (
     explain_failure,
+    is_about_a_nonce,
     is_about_the_server,
     unmask,
 )
@@ -327,3 +328,16 @@ def test_a_plugin_needs_its_credentials(dns: dict[str, Any], told: str) -> None:
 )
 def test_only_what_the_server_refused_is_remembered(said: str, expected: bool) -> None:
     assert is_about_the_server(said) is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("An unexpected error occurred:\nThe client sent an unacceptable anti-replay nonce :: JWS has one", True),
+        ("urn:ietf:params:acme:error:badNonce :: The client sent an unacceptable anti-replay nonce", True),
+        ("urn:ietf:params:acme:error:rateLimited :: too many", False),
+        ("Domain: a.test\nType: badNonce\nDetail: the page says: bad anti-replay nonce", False),
+    ],
+)
+def test_a_refused_nonce_is_no_refusal(said: str, expected: bool) -> None:
+    assert is_about_a_nonce(said) is expected
