@@ -415,9 +415,7 @@ def test_a_refusal_is_not_repeated_within_an_hour(name: str, failed_twice: dict[
     assert re.match(refusal, third)
 
 
-def test_what_is_no_longer_declared_goes_where_that_is_asked_for(
-    name: str, machine: Any, given_up: GivenUp
-) -> None:
+def test_what_is_no_longer_declared_goes_where_that_is_asked_for(name: str, machine: Any, given_up: GivenUp) -> None:
     assert any("Issue the certificates" in entry for entry in given_up.changed[name])
     assert not machine.file("/etc/letsencrypt/live/extra").exists
     assert machine.file("/etc/letsencrypt/live/shop/fullchain.pem").exists

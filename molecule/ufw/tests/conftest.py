@@ -58,12 +58,13 @@ def publishing(container: Callable[[str], Any]) -> Iterator[None]:
             shell.check_output(IMAGE)
         shell.check_output("docker network create --opt com.docker.network.bridge.name=shop0 named")
         shell.check_output("docker network create plain")
+        shell.check_output("docker network create --ipv6 --subnet fd00:99::/64 six")
         for published, options in CONTAINERS.items():
             shell.check_output(f"docker run --detach --restart unless-stopped --name {published} {options} {SERVE}")
     yield
     for name in HOSTS:
         container(name).run("docker rm --force " + " ".join(CONTAINERS))
-        container(name).run("docker network rm named plain")
+        container(name).run("docker network rm named plain six")
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,8 @@ CONTAINERS = {
     "named-bridge": "--publish 0.0.0.0:8083:8000 --network named",
     "own-network": "--publish 0.0.0.0:8084:8000 --network plain",
     "other-people": "--publish 0.0.0.0:8085:8000",
+    "everybody-of-ipv6": "--publish [::]:8086:8000 --network six",
+    "allowed-of-ipv6": "--publish [::]:8087:8000 --network six",
 }
 PROBE = """
 import socket, sys

@@ -1,0 +1,116 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# Copyright: (c) 2026, The quayside.web authors
+
+"""Docker's own packages, from a repository of the same layout with a key of its own.
+
+Docker's repository is not reached from the test machines: the packages here have its names and versions with its epoch,
+and Debian's engine in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOSTS = ("debian12", "debian13")
+FOLDER = "/srv/docker-repository"
+REPOSITORY = """
+set -e
+rm -rf FOLDER
+mkdir -p FOLDER/pool/engine FOLDER/key
+chmod 700 FOLDER/key
+cd FOLDER/pool
+apt-get install -qy --no-install-recommends gpg gpg-agent >/dev/null
+apt-get download -q docker.io >/dev/null
+dpkg-deb -R docker.io_*.deb engine
+version=$(dpkg-deb -f docker.io_*.deb Version | cut -d+ -f1)
+rm docker.io_*.deb
+sed -i "s/^Package: .*/Package: docker-ce/; s/^Version: .*/Version: 5:$version-1/" engine/DEBIAN/control
+dpkg-deb -b engine docker-ce.deb >/dev/null
+rm -r engine
+for name in docker-ce-cli containerd.io docker-buildx-plugin; do
+    mkdir -p $name/DEBIAN
+    # From Debian 13 on the client is a package of its own.
+    client=$(apt-cache show docker-cli >/dev/null 2>&1 && echo docker-cli || echo docker-ce)
+    [ $name = docker-ce-cli ] || client=docker-ce
+    printf 'Package: %s\nVersion: 5:%s-1\nArchitecture: all\nMaintainer: quayside\nDepends: %s\n' \\
+        $name $version $client > $name/DEBIAN/control
+    echo 'Description: stand-in' >> $name/DEBIAN/control
+    dpkg-deb -b $name $name.deb >/dev/null
+    rm -r $name
+done
+cd FOLDER
+suite=$(. /etc/os-release; echo $VERSION_CODENAME)
+index=stable/binary-$(dpkg --print-architecture)/Packages
+mkdir -p dists/$suite/$(dirname $index)
+for file in pool/*.deb; do
+    dpkg-deb -f $file
+    printf 'Filename: %s\nSize: %s\nSHA256: %s\n\n' $file $(stat -c %s $file) $(sha256sum $file | cut -d' ' -f1)
+done > dists/$suite/$index
+cd dists/$suite
+printf 'Suite: %s\nCodename: %s\nComponents: stable\nArchitectures: %s\nDate: %s\nSHA256:\n %s %s %s\n' \\
+    $suite $suite "$(dpkg --print-architecture)" "$(date -Ru)" $(sha256sum $index | cut -d' ' -f1) \\
+    $(stat -c %s $index) $index > Release
+export GNUPGHOME=FOLDER/key
+gpg --batch --quiet --passphrase '' --quick-generate-key repository@example.com rsa3072
+gpg --batch --quiet --clearsign --output InRelease Release
+gpg --armor --export
+"""
+REMOVE = """
+apt-get purge -qy 'docker.io*' 'docker-ce*' docker-cli containerd containerd.io docker-buildx-plugin >/dev/null 2>&1
+rm -f /etc/apt/sources.list.d/docker.sources /etc/apt/preferences.d/quayside-docker
+apt-get update -q >/dev/null
+"""
+
+
+@pytest.fixture(scope="module")
+def repository(
+    container: Callable[[str], Any], converge_with: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Path]]:
+    """One on each host, which has lost its engine; the keys that sign them."""
+    keys = {}
+    for name in HOSTS:
+        keys[name] = tmp_path_factory.mktemp("key") / f"{name}.asc"
+        keys[name].write_text(container(name).check_output(REPOSITORY.replace("FOLDER", FOLDER)))
+        container(name).run(REMOVE)
+    yield keys
+    for name in HOSTS:
+        container(name).run(REMOVE)
+    assert converge_with().failed == []
+
+
+@pytest.fixture(scope="module")
+def runs(repository: dict[str, Path], converge_with: Callable[..., Any]) -> dict[str, list[Any]]:
+    """With the key of another repository, with the right one and a version, and once more."""
+
+    def run(name: str, key: Path, version: str) -> Any:
+        return converge_with(
+            limit=name,
+            docker_source="docker",
+            docker_repository_url=f"file:{FOLDER}",
+            docker_repository_key=str(key),
+            docker_version=version,
+        )
+
+    versions = {"debian12": "20.10", "debian13": "26.1"}
+    other = dict(zip(HOSTS, reversed(HOSTS), strict=True))
+    return {name: [run(name, repository[key], versions[name]) for key in (other[name], name, name)] for name in HOSTS}
+
+
+def test_a_repository_that_another_key_signs_is_refused(host: Any, runs: dict[str, list[Any]]) -> None:
+    name = host.check_output("hostname")
+    assert len(runs[name][0].failed) == 1
+    assert "InRelease" in runs[name][0].messages[name]
+
+
+def test_the_engine_comes_from_it_and_stays_at_its_version(host: Any, runs: dict[str, list[Any]]) -> None:
+    _refused, first, second = runs[host.check_output("hostname")]
+    assert first.failed == []
+    assert host.package("docker-ce").version.startswith("5:2")
+    assert not host.package("docker.io").is_installed
+    assert " 1001" in host.check_output("apt-cache policy docker-ce")
+    assert host.check_output("docker info --format '{{.LiveRestoreEnabled}}'") == "true"
+    assert (second.failed, second.changed) == ([], [])
