@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from ._certbot import Lineage, parse_lineage
 from ._certbot_preflight import Looked, Reached, zones
@@ -149,7 +149,8 @@ def _get(url: SplitResult, address: str = "") -> tuple[int, str, str]:
     else:
         connection = http.client.HTTPConnection(address or host, url.port or 80, timeout=TIMEOUT)
     with closing(connection):
-        connection.request("GET", url.path or "/", headers={"Host": url.netloc})
+        target = urlunsplit(("", "", url.path or "/", url.query, ""))
+        connection.request("GET", target, headers={"Host": url.netloc})
         answer = connection.getresponse()
         return answer.status, answer.getheader("Location", ""), answer.read(1024).decode("ascii", "replace")
 

@@ -91,6 +91,7 @@ class Web(BaseHTTPRequestHandler):
         here = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
         leads = {
             "leads.test": f"{here}{self.path}",
+            "asks.test": f"{here}/?for={self.path}",
             "away.test": f"{here}/",
             "loop.test": f"http://{self.headers['Host']}/",
         }
@@ -118,6 +119,7 @@ def port() -> Iterator[int]:
     [
         ("good.test", True, ""),
         ("leads.test", True, ""),
+        ("asks.test", True, ""),
         ("away.test", False, "led to http://127.0.0.1:PORT/, which answered with another page"),
         ("other.test", False, "answered with another page"),
     ],
