@@ -20,6 +20,8 @@ description:
     only the older ones hold.
 author:
   - The quayside.web authors (@quayside)
+extends_documentation_fragment:
+  - quayside.web.backup_settings.keep
 attributes:
   check_mode:
     support: full
@@ -38,25 +40,7 @@ options:
     default: /var/backups/quayside
   keep:
     description: How many periods of each kind keep a backup.
-    type: dict
     default: {}
-    suboptions:
-      daily:
-        description: Number of days.
-        type: int
-        default: 7
-      weekly:
-        description: Number of ISO weeks.
-        type: int
-        default: 4
-      monthly:
-        description: Number of months.
-        type: int
-        default: 6
-      yearly:
-        description: Number of years.
-        type: int
-        default: 0
   minimum:
     description: Verified backups that always stay, whatever O(keep) says; at least 1.
     type: int
