@@ -11,7 +11,7 @@ from ansible_collections.quayside.web.plugins.doc_fragments.backup_settings impo
 from ansible_collections.quayside.web.plugins.module_utils._backup_options import OFFSITE, SETTINGS
 from ansible_collections.quayside.web.plugins.module_utils._pg_config import parse_config
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError
-from ansible_collections.quayside.web.plugins.modules import pg_backup_run, pg_dump_info
+from ansible_collections.quayside.web.plugins.modules import pg_backup_run
 
 CONFIG = parse_config(
     {"root": "/b", "databases": [{"name": name, "url": "postgresql://u@h/d"} for name in ("ledger", "shop")]}
@@ -55,8 +55,8 @@ def specified(options: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_documentation_has_the_options_there_are() -> None:
     assert documented(yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]) == specified(SETTINGS)
-    info = yaml.safe_load(pg_dump_info.DOCUMENTATION)["options"]
-    assert documented(info["offsite"]["suboptions"]) == specified(OFFSITE)
+    for name, fragment in ("offsite", ModuleDocFragment.OFFSITE), ("from", ModuleDocFragment.FROM):
+        assert documented(yaml.safe_load(fragment)["options"][name]["suboptions"]) == specified(OFFSITE)
 
 
 @pytest.mark.parametrize("name", ["url", "admin_url"])
