@@ -25,7 +25,7 @@ cp -r --parents /usr/lib/python3.*/ /tmp/image/
 tar -C /tmp/image -c . | docker import - tiny:test
 rm -r /tmp/image
 """
-SERVE = "tiny:test /usr/bin/python3 -m http.server 8000"
+SERVE = "tiny:test /usr/bin/python3 -m http.server 8000 --bind ::"
 #: Where each container publishes, and on which network.
 CONTAINERS = {
     "everybody": "--publish 0.0.0.0:8080:8000 --publish [::]:8080:8000",
@@ -38,16 +38,19 @@ CONTAINERS = {
     "allowed-of-ipv6": "--publish [::]:8087:8000 --network six",
 }
 PROBE = """
-import socket, sys
-for port in map(int, sys.argv[2:]):
+import concurrent.futures, socket, sys
+def answers(port):
     try:
         with socket.create_connection((sys.argv[1], port), 1) as stream:
             # With a proxy in between only an answer says that somebody is there.
             stream.settimeout(2)
             stream.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
-            if stream.recv(4): print(port)
+            return bool(stream.recv(4))
     except OSError:
-        pass
+        return False
+ports = list(map(int, sys.argv[2:]))
+with concurrent.futures.ThreadPoolExecutor(len(ports)) as pool:
+    print(*(port for port, there in zip(ports, pool.map(answers, ports)) if there))
 """
 
 
