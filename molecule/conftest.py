@@ -147,7 +147,11 @@ def outside(network: str, here: Any) -> Iterator[Any]:
     """Another machine of the network, the world as a host sees it: `outside.run("curl …")`; curl, openssl, python3."""
     name = f"{network}-outside"
     here.run("docker rm -fv %s", name)
-    here.check_output("docker run -d --name %s --network %s quayside/services:bookworm sleep infinity", name, network)
+    here.check_output(
+        "docker run -d --name %s --network %s --cap-add NET_ADMIN quayside/services:bookworm sleep infinity",
+        name,
+        network,
+    )
     yield testinfra.get_host(f"docker://{name}")
     here.check_output("docker rm -fv %s", name)
 

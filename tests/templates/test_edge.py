@@ -180,21 +180,18 @@ def test_only_listed_networks_and_the_host_itself_are_let_in(render: Render) -> 
 
 
 @pytest.mark.parametrize(
-    ("key", "closed"),
-    [("00:/", "1"), ("00:/health", ""), ("00:/health?x=1", ""), ("00:/healthy", "1"), ("10:/", ""), ("01:/", "")],
+    ("key", "file"),
+    [("00:/", FLAG), ("00:/health", ""), ("00:/health?x=1", ""), ("00:/healthy", FLAG), ("10:/", ""), ("01:/", "")],
     ids=["everybody", "health path", "with a query", "another path", "the host itself", "a listed address"],
 )
-def test_maintenance_is_asked_for_by_a_file(render: Render, key: str, closed: str) -> None:
+def test_maintenance_is_asked_for_by_a_file(render: Render, key: str, file: str) -> None:
     site = a_site(maintenance={"flag": FLAG, "allow": ["192.0.2.0/24"], "retry_after": 120}, health_path="/health")
     files = render(site)
     text = text_of(files)
-    assert looked_up(mapped(text, "shop_closed"), key) == closed
+    assert looked_up(mapped(text, "shop_maintenance"), key) == file
     assert mapped(text, "shop_insider") == {"default": "0", "192.0.2.0/24": "1"}
     body = locations(text)["/"]
-    assert (
-        f"if (-f {FLAG}) {{\nset $shop_is_closed $shop_closed;\n}}\nif ($shop_is_closed) {{\nreturn 503;\n}}\n" in body
-    )
-    assert "error_page 503 /.quayside/shop/503.html;" in body
+    assert "if (-f $shop_maintenance) {\nreturn 503;\n}\nerror_page 503 /.quayside/shop/503.html;" in body
     # A switch of slots is seen at once: that file is looked at outside of the location, on each request.
     assert "open_file_cache" not in text.replace(body, "").partition("location / {")[0]
     assert looked_up(mapped(text, "shop_retry_after"), "503:") == "120"
@@ -276,7 +273,7 @@ def test_two_apps_share_a_domain_by_their_paths(render: Render) -> None:
         assert "add_header X-Quayside-Slot $quayside_slot always;" in body
         assert "client_max_body_size 9m;" in body
         assert "access_log /var/log/nginx/shop-api.access.log quayside " in body
-        assert "shop_is_closed" not in body, "the other app's maintenance is not this one's"
+        assert "shop_maintenance" not in body, "the other app's maintenance is not this one's"
     server = text_of(files).rsplit("\nserver {", 1)[1]
     assert "set $slot shop_blue;" in server and "set $slot_shop_api shop_api_blue;" in server
 
