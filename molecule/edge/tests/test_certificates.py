@@ -49,7 +49,8 @@ FUSSY_PORT = 14003
 EAB_KEY = "czNudGluZWwtZWFiLWtleS1vZi1hLWN1c3RvbWVyLW9uZQ"
 FUSSY = """
 set -e
-sed 's/:14000/:14003/; s/:15000/:15003/; s/BindingRequired": false/BindingRequired": true, "externalAccountMACKeys": {"customer-1": "KEY"}/' \\
+sed -e 's/:14000/:14003/; s/:15000/:15003/' \\
+    -e 's/BindingRequired": false/BindingRequired": true, "externalAccountMACKeys": {"customer-1": "KEY"}/' \\
     /etc/pebble/pebble.json > /srv/fussy.json
 systemd-run --quiet --unit=fussy-pebble --setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_AUTHZREUSE=0 \\
     --setenv=PEBBLE_WFE_NONCEREJECT=15 pebble -config /srv/fussy.json -dnsserver 127.0.0.1:8053
