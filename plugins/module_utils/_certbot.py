@@ -29,6 +29,8 @@ class Source:
     email: str = ""
     key_type: str = "ecdsa"
     profile: str = ""
+    #: The external account, its key included: another one may be let in where this one was refused.
+    account: str = field(default="", repr=False)
     #: Configuration of certbot with what must stand in no argument list.
     secrets_file: str = ""
     #: The credentials file of each DNS plugin, and its seconds of propagation.

@@ -65,7 +65,7 @@ def from_json(data: object) -> Record:
 
 def request_of(step: Step, source: Source) -> str:
     """What makes two requests the same to an ACME server."""
-    told = "\0".join([source.directory_url, step.certificate.dns, *sorted(step.certificate.domains)])
+    told = "\0".join([source.directory_url, source.account, step.certificate.dns, *sorted(step.certificate.domains)])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -162,6 +162,7 @@ installed:
 """
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,8 @@ def source_of(module: AnsibleModule, certbot: Certbot) -> _certbot.Source:
     if version is not None and version < _certbot.PROFILES_SINCE:
         module.warn(f"certbot {'.'.join(map(str, version))} knows no profiles: '{profile}' is asked for from 4.0 on")
         profile = ""
-    return _certbot.Source(url, params["webroot"], params["email"], params["key_type"], profile)
+    account = json.dumps(params["eab"] or {}, sort_keys=True)
+    return _certbot.Source(url, params["webroot"], params["email"], params["key_type"], profile, account)
 
 
 def apply(module: AnsibleModule, certbot: Certbot, source: _certbot.Source, steps: list[_certbot.Step]) -> list[str]:

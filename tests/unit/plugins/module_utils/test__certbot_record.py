@@ -42,10 +42,11 @@ def test_an_hour_passes_before_the_same_is_asked_again(later: float, held: bool)
     [
         (replace(STEP, certificate=Certificate("shop", ("shop.test",))), SOURCE),
         (STEP, replace(SOURCE, directory_url="https://staging.test/dir")),
+        (STEP, replace(SOURCE, account='{"kid": "customer-1"}')),
         (replace(STEP, certificate=replace(STEP.certificate, dns="ovh")), SOURCE),
         (replace(STEP, certificate=replace(STEP.certificate, name="other")), SOURCE),
     ],
-    ids=["other names", "another server", "another proof", "another certificate"],
+    ids=["other names", "another server", "another account", "another proof", "another certificate"],
 )
 def test_another_request_is_not_held_back(step: Step, source: Source) -> None:
     assert held_back(RECORD, step, source, NOW) is None
