@@ -59,6 +59,7 @@ def test_root_is_logged_in_to_a_registry(host: Any, registry: str, logins: list[
     assert logins[1].failed == []
     host.check_output("tar -c -T /dev/null | docker import - %s/library/nothing:1", registry)
     host.check_output("docker push -q %s/library/nothing:1", registry)
+    host.check_output("docker rmi %s/library/nothing:1", registry)
     config = host.file("/root/.docker/config.json")
     assert (config.user, config.mode) == ("root", 0o600)
     host.check_output("docker logout %s", registry)
@@ -79,9 +80,9 @@ def test_a_wrong_password_is_told_and_not_shown(registry: str, logins: list[Any]
 def mirrored(registry: str, logins: list[Any], converge_with: Callable[..., Any]) -> Iterator[Any]:
     """With a mirror, and with a folder of its own for all that the engine keeps."""
     url = f"http://{registry.replace(':5001', ':5002')}"
-    yield converge_with(docker_registry_mirrors=[url], docker_data_root=ELSEWHERE)
-    gone = dict.fromkeys(("registry-mirrors", "data-root", "insecure-registries"))
-    assert converge_with(docker_daemon_options=gone).failed == []
+    insecure = {"insecure-registries": [registry]}
+    yield converge_with(docker_registry_mirrors=[url], docker_data_root=ELSEWHERE, docker_daemon_options=insecure)
+    assert converge_with().failed == []
 
 
 def test_images_of_docker_hub_come_from_a_mirror(host: Any, mirrored: Any) -> None:
