@@ -29,7 +29,7 @@ dpkg-deb -R docker.io_*.deb engine
 version=$(dpkg-deb -f docker.io_*.deb Version | cut -d+ -f1)
 rm docker.io_*.deb
 sed -i "s/^Package: .*/Package: docker-ce/; s/^Version: .*/Version: 5:$version-1/" engine/DEBIAN/control
-dpkg-deb -b engine docker-ce.deb >/dev/null
+dpkg-deb -Znone -b engine docker-ce.deb >/dev/null
 rm -r engine
 for name in docker-ce-cli containerd.io docker-buildx-plugin; do
     mkdir -p $name/DEBIAN
@@ -39,7 +39,7 @@ for name in docker-ce-cli containerd.io docker-buildx-plugin; do
     printf 'Package: %s\nVersion: 5:%s-1\nArchitecture: all\nMaintainer: quayside\nDepends: %s\n' \\
         $name $version $client > $name/DEBIAN/control
     echo 'Description: stand-in' >> $name/DEBIAN/control
-    dpkg-deb -b $name $name.deb >/dev/null
+    dpkg-deb -Znone -b $name $name.deb >/dev/null
     rm -r $name
 done
 cd FOLDER
@@ -60,7 +60,9 @@ gpg --batch --quiet --clearsign --output InRelease Release
 gpg --armor --export
 """
 REMOVE = """
-apt-get purge -qy 'docker.io*' 'docker-ce*' docker-cli containerd containerd.io docker-buildx-plugin >/dev/null 2>&1
+set -e
+names=$(dpkg-query -f '${db:Status-Abbrev}${Package}\n' -W docker.io 'docker-*' 'containerd*' 2>/dev/null | sed -n 's/^ii //p')
+DEBIAN_FRONTEND=noninteractive apt-get purge -qy $names >/dev/null
 rm -f /etc/apt/sources.list.d/docker.sources /etc/apt/preferences.d/quayside-docker
 apt-get update -q >/dev/null
 """
@@ -75,10 +77,10 @@ def repository(
     for name in HOSTS:
         keys[name] = tmp_path_factory.mktemp("key") / f"{name}.asc"
         keys[name].write_text(container(name).check_output(REPOSITORY.replace("FOLDER", FOLDER)))
-        container(name).run(REMOVE)
+        container(name).check_output(REMOVE)
     yield keys
     for name in HOSTS:
-        container(name).run(REMOVE)
+        container(name).check_output(REMOVE)
     assert converge_with().failed == []
 
 
