@@ -20,27 +20,30 @@ FOLDER = "/srv/docker-repository"
 REPOSITORY = """
 set -e
 rm -rf FOLDER
-mkdir -p FOLDER/pool/engine FOLDER/key
+mkdir -p FOLDER/pool FOLDER/key
 chmod 700 FOLDER/key
 cd FOLDER/pool
 apt-get install -qy --no-install-recommends gpg gpg-agent >/dev/null
-apt-get download -q docker.io >/dev/null
-dpkg-deb -R docker.io_*.deb engine
-version=$(dpkg-deb -f docker.io_*.deb Version | cut -d+ -f1)
-rm docker.io_*.deb
-sed -i "s/^Package: .*/Package: docker-ce/; s/^Version: .*/Version: 5:$version-1/" engine/DEBIAN/control
-dpkg-deb -Znone -b engine docker-ce.deb >/dev/null
-rm -r engine
-for name in docker-ce-cli containerd.io docker-buildx-plugin; do
-    mkdir -p $name/DEBIAN
-    # From Debian 13 on the client is a package of its own.
-    client=$(apt-cache show docker-cli >/dev/null 2>&1 && echo docker-cli || echo docker-ce)
-    [ $name = docker-ce-cli ] || client=docker-ce
-    printf 'Package: %s\nVersion: 5:%s-1\nArchitecture: all\nMaintainer: quayside\nDepends: %s\n' \\
-        $name $version $client > $name/DEBIAN/control
-    echo 'Description: stand-in' >> $name/DEBIAN/control
-    dpkg-deb -Znone -b $name $name.deb >/dev/null
-    rm -r $name
+version=$(apt-cache show --no-all-versions docker.io | sed -n 's/^Version: \\([^+]*\\).*/\\1/p')
+build() {
+    sed -i "/^\\(Breaks\\|Conflicts\\|Provides\\|Replaces\\|Recommends\\|Suggests\\|Multi-Arch\\): /d
+        s/^Package: .*/Package: $1/; s/^Version: .*/Version: 5:$version-1/
+        /^Depends: /{s/containerd[^,]*/containerd.io/; s/docker-cli[^,]*/docker-ce-cli/}" $1/DEBIAN/control
+    dpkg-deb -Znone -b $1 $1.deb >/dev/null
+    rm -r $1
+}
+for names in docker.io/docker-ce docker-cli/docker-ce-cli containerd/containerd.io \\
+    docker-buildx/docker-buildx-plugin; do
+    if apt-get download -q ${names%/*} >/dev/null 2>&1; then
+        dpkg-deb -R ${names%/*}_*.deb ${names#*/}
+        rm ${names%/*}_*.deb
+    else
+        # Debian 12 has the client in docker.io, and no buildx.
+        mkdir -p ${names#*/}/DEBIAN
+        printf 'Package: x\\nVersion: 1\\nArchitecture: all\\nMaintainer: quayside\\nDescription: empty\\n' \\
+            > ${names#*/}/DEBIAN/control
+    fi
+    build ${names#*/}
 done
 cd FOLDER
 suite=$(. /etc/os-release; echo $VERSION_CODENAME)
@@ -61,7 +64,8 @@ gpg --armor --export
 """
 REMOVE = """
 set -e
-names=$(dpkg-query -f '${db:Status-Abbrev}${Package}\n' -W docker.io 'docker-*' 'containerd*' 2>/dev/null | sed -n 's/^ii //p')
+list="dpkg-query -f \${db:Status-Abbrev}\${Package}\\n -W"
+names=$($list docker.io 'docker-*' 'containerd*' 2>/dev/null | sed -n 's/^ii //p')
 DEBIAN_FRONTEND=noninteractive apt-get purge -qy $names >/dev/null
 rm -f /etc/apt/sources.list.d/docker.sources /etc/apt/preferences.d/quayside-docker
 apt-get update -q >/dev/null
