@@ -64,8 +64,8 @@ gpg --armor --export
 """
 REMOVE = """
 set -e
-list="dpkg-query -f \${db:Status-Abbrev}\${Package}\\n -W"
-names=$($list docker.io 'docker-*' 'containerd*' 2>/dev/null | sed -n 's/^ii //p')
+installed=$(dpkg-query -f '${db:Status-Abbrev}${Package}\\n' -W 'docker*' 'containerd*' 2>/dev/null)
+names=$(echo "$installed" | sed -n 's/^ii //p')
 DEBIAN_FRONTEND=noninteractive apt-get purge -qy $names >/dev/null
 rm -f /etc/apt/sources.list.d/docker.sources /etc/apt/preferences.d/quayside-docker
 apt-get update -q >/dev/null
