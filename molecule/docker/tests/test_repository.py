@@ -10,6 +10,7 @@ and Debian's engine in them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,47 +74,49 @@ apt-get update -q >/dev/null
 
 
 @pytest.fixture(scope="module")
-def repository(
+def keys(
     container: Callable[[str], Any], converge_with: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Path]]:
-    """One on each host, which has lost its engine; the keys that sign them."""
-    keys = {}
-    for name in HOSTS:
-        keys[name] = tmp_path_factory.mktemp("key") / f"{name}.asc"
-        keys[name].write_text(container(name).check_output(REPOSITORY.replace("FOLDER", FOLDER)))
-        container(name).check_output(REMOVE)
-    yield keys
-    for name in HOSTS:
-        container(name).check_output(REMOVE)
+) -> Iterator[Path]:
+    """Each host has a repository and no engine any more: the folders of right and of wrong keys, by host."""
+    folder = tmp_path_factory.mktemp("keys")
+
+    def on_each(script: str) -> dict[str, str]:
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(HOSTS, pool.map(lambda name: container(name).check_output(script), HOSTS), strict=True))
+
+    texts = on_each(REPOSITORY.replace("FOLDER", FOLDER))
+    for kind, names in ("right", HOSTS), ("wrong", HOSTS[::-1]):
+        (folder / kind).mkdir()
+        for name, other in zip(HOSTS, names, strict=True):
+            (folder / kind / f"{name}.asc").write_text(texts[other])
+    on_each(REMOVE)
+    yield folder
+    on_each(REMOVE)
     assert converge_with().failed == []
 
 
 @pytest.fixture(scope="module")
-def runs(repository: dict[str, Path], converge_with: Callable[..., Any]) -> dict[str, list[Any]]:
+def runs(keys: Path, converge_with: Callable[..., Any]) -> list[Any]:
     """With the key of another repository, with the right one and a version, and once more."""
 
-    def run(name: str, key: Path, version: str) -> Any:
+    def run(kind: str) -> Any:
         return converge_with(
-            limit=name,
             docker_source="docker",
             docker_repository_url=f"file:{FOLDER}",
-            docker_repository_key=str(key),
-            docker_version=version,
+            docker_repository_key=f"{keys}/{kind}/{{{{ inventory_hostname }}}}.asc",
+            docker_version="{{ {'debian12': '20.10', 'debian13': '26.1'}[inventory_hostname] }}",
         )
 
-    versions = {"debian12": "20.10", "debian13": "26.1"}
-    other = dict(zip(HOSTS, reversed(HOSTS), strict=True))
-    return {name: [run(name, repository[key], versions[name]) for key in (other[name], name, name)] for name in HOSTS}
+    return [run("wrong"), run("right"), run("right")]
 
 
-def test_a_repository_that_another_key_signs_is_refused(host: Any, runs: dict[str, list[Any]]) -> None:
-    name = host.check_output("hostname")
-    assert len(runs[name][0].failed) == 1
-    assert "InRelease" in runs[name][0].messages[name]
+def test_a_repository_that_another_key_signs_is_refused(host: Any, runs: list[Any]) -> None:
+    assert len(runs[0].failed) == len(HOSTS)
+    assert "InRelease" in runs[0].messages[host.check_output("hostname")]
 
 
-def test_the_engine_comes_from_it_and_stays_at_its_version(host: Any, runs: dict[str, list[Any]]) -> None:
-    _refused, first, second = runs[host.check_output("hostname")]
+def test_the_engine_comes_from_it_and_stays_at_its_version(host: Any, runs: list[Any]) -> None:
+    _refused, first, second = runs
     assert first.failed == []
     assert host.package("docker-ce").version.startswith("5:2")
     assert not host.package("docker.io").is_installed
