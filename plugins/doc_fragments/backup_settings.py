@@ -109,13 +109,14 @@ keep:
 class ModuleDocFragment:
     """The settings of a host's backups, and parts of them that modules have by themselves."""
 
-    KEEP = "options:\n  keep:\n    type: dict\n    suboptions:\n" + indent(_KEEP, " " * 6)
+    # Annotated, since ansible-test reads what is assigned without a type, and can't where it is put together.
+    KEEP: str = "options:\n  keep:\n    type: dict\n    suboptions:\n" + indent(_KEEP, " " * 6)
 
     #: A target, of the modules that read copies; and the same by the name that M(quayside.web.pg_restore) has for it.
-    OFFSITE = "options:\n  offsite:\n    type: dict\n    suboptions:\n" + indent(_TARGET, " " * 6)
-    FROM = OFFSITE.replace("offsite:", "from:", 1)
+    OFFSITE: str = "options:\n  offsite:\n    type: dict\n    suboptions:\n" + indent(_TARGET, " " * 6)
+    FROM: str = OFFSITE.replace("offsite:", "from:", 1)
 
-    DOCUMENTATION = (
+    DOCUMENTATION: str = (
         r"""
 options:
   root:
