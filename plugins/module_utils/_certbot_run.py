@@ -52,11 +52,11 @@ class Certbot:
 
     def ask(self, step: Step, source: Source, record: Record) -> tuple[Record, str]:
         """Nothing said when it worked, else the sentence that says why not; remembered either way."""
-        said, name = self._call(step.argv(source)), step.certificate.name
-        for _try in range(1, NONCE_TRIES):
+        name = step.certificate.name
+        for _try in range(NONCE_TRIES):
+            said = self._call(step.argv(source))
             if said is None or not is_about_a_nonce(said):
                 break
-            said = self._call(step.argv(source))
         if said is None:
             record = record.after_success(name)
         elif not is_about_the_server(said):

@@ -192,8 +192,10 @@ def test_maintenance_is_asked_for_by_a_file(render: Render, key: str, file: str)
     assert mapped(text, "shop_insider") == {"default": "0", "192.0.2.0/24": "1"}
     body = locations(text)["/"]
     assert "if (-f $shop_maintenance) {\nreturn 503;\n}\nerror_page 503 /.quayside/shop/503.html;" in body
-    # A switch of slots is seen at once: that file is looked at outside of the location, on each request.
-    assert "open_file_cache" not in text.replace(body, "").partition("location / {")[0]
+    assert "open_file_cache_valid 1s;" in body
+    # A switch of slots is seen at once: that file is looked at outside of the locations, on each request.
+    outside = text.rsplit("\nserver {", 1)[1].partition("\n    location ")[0]
+    assert "set $slot " in outside and "open_file_cache" not in outside
     assert looked_up(mapped(text, "shop_retry_after"), "503:") == "120"
     page = locations(text)["= /.quayside/shop/503.html"]
     assert page.startswith("internal;") and "alias /etc/nginx/quayside/maintenance.html;" in page
@@ -272,7 +274,7 @@ def test_two_apps_share_a_domain_by_their_paths(render: Render) -> None:
         assert 'add_header X-App "api" always;' in body
         assert "add_header X-Quayside-Slot $quayside_slot always;" in body
         assert "client_max_body_size 9m;" in body
-        assert "access_log /var/log/nginx/shop-api.access.log quayside " in body
+        assert "access_log /var/log/nginx/shop-api.access.log quayside buffer=32k flush=100ms;" in body
         assert "shop_maintenance" not in body, "the other app's maintenance is not this one's"
     server = text_of(files).rsplit("\nserver {", 1)[1]
     assert "set $slot shop_blue;" in server and "set $slot_shop_api shop_api_blue;" in server
