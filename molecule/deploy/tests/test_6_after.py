@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
 
-"""After all that: more replicas, a reboot, and a search for secrets. The output of every run was searched when it ended."""
+"""After all that: more replicas, a reboot, and a search for secrets; the output of every run was searched already."""
 
 from __future__ import annotations
 
