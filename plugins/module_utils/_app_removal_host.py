@@ -4,20 +4,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import _app_jobs_host
 from ._app_jobs import UNITS, unit_pattern
 from ._app_places import APPS_DIRECTORY, PORTS_RECORD, SOURCES_DIRECTORY
 from ._app_removal import Left
 from ._files import write_json
-from ._release_host import AppHost, ReleaseError, docker, open_host
+from ._release_host import ReleaseError, open_host
 from ._release_lock import Lease, Lock
 from ._release_records import Records
 
@@ -62,7 +62,7 @@ def remove(name: str, by: str, notify: Callable[[str], None]) -> None:
         stored = _last(name)
         host.retire([c.name for c in host.containers()], stored["stop_timeout"] if stored else STOP_TIMEOUT)
         host.remove_images({manifest.image_id for manifest in host.records.manifests()})
-        _remove_network(host)
+        host.remove_network()
         for kind in ("git", "copy"):
             shutil.rmtree(f"{SOURCES_DIRECTORY}/{name}.{kind}", ignore_errors=True)
         ports = _recorded_ports()
@@ -71,16 +71,7 @@ def remove(name: str, by: str, notify: Callable[[str], None]) -> None:
         shutil.rmtree(host.records.directory)
 
 
-def _remove_network(host: AppHost) -> None:
-    network = f"quayside-{host.name}"
-    with contextlib.suppress(docker.errors.NotFound):
-        try:
-            host.api.remove_network(network)
-        except docker.errors.APIError as error:
-            host.notify(f"network {network} stays: {error.explanation}")
-
-
-def _last(name: str) -> dict[str, object] | None:
+def _last(name: str) -> dict[str, Any] | None:
     """Return the app as the release says that was recorded last."""
     records = Records(name)
     for manifest in sorted(records.manifests(), key=lambda manifest: manifest.release, reverse=True):

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping
 
 from ._nginx_tree import TREE
 
-_BLOCK = r"(?m)(?P<head>^upstream {name} \{{\n(?:(?!\}}|[ ]*server ).*\n)*)(?P<servers>(?:[ ]*server [^\n]*\n)+)"
-_SERVER = re.compile(r"(?P<before>[ ]*server )\S+(?P<after>[^\n]*\n)")
+#: Up to its first server, and all of its servers.
+_BLOCK = (
+    r"(?m)^upstream {name} \{{\n(?:(?!\}}| *server ).*\n)*"
+    r"(?P<servers>(?:(?P<before> *server )\S+(?P<after>.*\n))+)"
+)
 
 
 def site_file(app: str) -> str:
@@ -30,12 +33,8 @@ def with_ports(text: str, app: str, ports: Mapping[str, Iterable[int]]) -> str:
     """
     for slot, numbers in ports.items():
         block = re.compile(_BLOCK.format(name=re.escape(upstream_name(app, slot))))
-        text = block.sub(lambda found, numbers=list(numbers): _filled(found, numbers), text)
+        if found := block.search(text):
+            start, end = found.span("servers")
+            servers = "".join(f"{found['before']}127.0.0.1:{number}{found['after']}" for number in numbers)
+            text = text[:start] + servers + text[end:]
     return text
-
-
-def _filled(found: re.Match[str], numbers: list[int]) -> str:
-    server = _SERVER.match(found["servers"])
-    assert server is not None
-    lines = (f"{server['before']}127.0.0.1:{number}{server['after']}" for number in numbers)
-    return found["head"] + "".join(lines)

@@ -89,7 +89,10 @@ def main() -> None:
         if not module.check_mode:
             for name in found:
                 _app_removal_host.remove(name, module.params["by"], module.warn)
-    except (*EXPECTED, JobsError, Locked, ValueError) as error:
+    except EXPECTED as error:
+        module.fail_json(msg=str(error))
+        return
+    except (JobsError, Locked, ValueError) as error:
         module.fail_json(msg=str(error))
         return
     before = {app.name: {"containers": app.containers, "timers": app.timers} for app in left}
