@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from deploys import BEDS, SENTINEL, containers, deploy, good
+from deploys import BEDS, SENTINEL, containers, deploy, good, wait_for
 
 from testbed.faults.bed import Bed
 from testbed.faults.state import problems
@@ -24,9 +24,13 @@ def serving(bed: Bed) -> set[str]:
     path = f"/asked-{time.time_ns()}"
     for _ in range(10 * REPLICAS):
         bed.site.get(path)
-    lines = bed.shell(f"grep -h {path} /var/log/nginx/*.log").splitlines()
-    assert len(lines) == 10 * REPLICAS
-    return {json.loads(line)["upstream"] for line in lines}
+
+    def logged() -> list[str]:
+        lines = bed.shell(f"grep -h {path} /var/log/nginx/*.log || true").splitlines()
+        return lines if len(lines) == 10 * REPLICAS else []
+
+    # nginx writes its log a little later.
+    return {json.loads(line)["upstream"] for line in wait_for(logged, 10, "not every request is in the log")}
 
 
 @pytest.fixture(scope="module")
