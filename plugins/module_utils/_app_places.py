@@ -15,6 +15,8 @@ SLOT_BLOCK = 20
 MAX_REPLICAS = SLOT_BLOCK // 2
 
 APPS_DIRECTORY = "/var/lib/quayside/apps"
+#: Where the role app_container keeps what images are built from: `<app>.git` or `<app>.copy`.
+SOURCES_DIRECTORY = "/var/lib/quayside/sources"
 #: Where a host records the first slot port of each app.
 PORTS_RECORD = "/var/lib/quayside/ports.json"
 

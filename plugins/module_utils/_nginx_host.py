@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import shutil
@@ -134,6 +135,51 @@ def activate(service: str, revision: str | None, port: int, timeout: float, run:
             found = line or f"127.0.0.1:{port}/revision does not answer {revision} after {timeout:g} s"
             raise NginxError(f"systemctl {verb} {service} did not bring the new configuration to life: {found}")
         time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """The nginx of this host."""
+
+    binary: str
+    root: Path
+    service: str
+    status_port: int
+    run: Run
+
+    def apply(self, plan: Plan, timeout: float) -> None:
+        """Test, swap and activate a plan.
+
+        Raises:
+            NginxError: it failed; the old configuration is what nginx runs again.
+        """
+        was_active = read_service(self.service, self.run).active
+        with candidate(self.root, plan) as copy:
+            fault = fault_of(self.binary, copy, self.root, plan.tree, self.run)
+            if fault:
+                raise NginxError(f"nginx refuses the new configuration, the old one stays: {fault}")
+            try:
+                with swapped(self.root, copy, plan):
+                    activate(self.service, plan.revision, self.status_port, timeout, self.run)
+            except BaseException:
+                if was_active:
+                    self.run(["systemctl", "reload", self.service])
+                raise
+
+
+@contextmanager
+def exclusive(root: Path) -> Iterator[None]:
+    """Keep other runs from changing the tree between a look at it and the change that follows from it."""
+    try:
+        folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _read_from(path: Path, offset: int) -> str:

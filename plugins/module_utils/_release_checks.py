@@ -12,6 +12,7 @@ from typing import Any
 from ._app_containers import Wanted
 from ._health import Attempt, Health, Outcome, judge, wait
 from ._http_probe import new_session, probe_http
+from ._nginx_upstreams import upstream_name
 from ._release import health_params
 from ._release_host import AppHost, ReleaseError
 from ._traffic import PROBE_AGENT
@@ -125,11 +126,6 @@ class Checks:
 def public_url(app: Mapping[str, Any]) -> str:
     """Return the health check's address as users have it."""
     return f"https://{app['domains'][0]}{app['health']['path']}"
-
-
-def upstream_name(app: str, slot: str) -> str:
-    """Return what the nginx role calls a slot."""
-    return f"{app.replace('-', '_')}_{slot}"
 
 
 def _answered_by(attempt: Attempt, header: str, expected: str) -> Attempt:

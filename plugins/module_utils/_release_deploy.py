@@ -26,6 +26,7 @@ from ._release_host import AppHost, ReleaseError
 from ._release_request import Request
 from ._release_steps import Steps
 from ._release_switch import Switch
+from ._release_upstreams import Upstreams
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Deploy:
         self.check = check
         self.migration: dict[str, Any] = {}
         self.timers_changed = False
+        self.upstreams_changed = False
 
     def run(self) -> dict[str, Any]:
         """Make what is wanted live, or with `check` tell what that would mean.
@@ -73,6 +75,7 @@ class Deploy:
             self._preflight(state)
         if self.check:
             self._migrate(state)
+            self._set_upstreams(state)
             self._set_timers(state)
             return self._result(state, removed=self._prunable(state)[1])
         if state.plan.switch:
@@ -89,6 +92,7 @@ class Deploy:
             raise
         removed = self._conclude(state, switch)
         try:
+            self._set_upstreams(state)
             self._set_timers(state)
             if state.plan.switch and stored.app["hooks"]["post_deploy"]:
                 with self.steps("post_deploy"):
@@ -181,6 +185,7 @@ class Deploy:
             self.slot_port(),
             self.request.verify_port,
             self.steps,
+            self._upstreams(state),
             before=state.live,
             again=bool(self.request.release) and state.manifest.result == "live",
         )
@@ -214,10 +219,19 @@ class Deploy:
             except _app_jobs_host.JobsError as error:
                 raise ReleaseError(str(error)) from error
 
+    def _upstreams(self, state: State) -> Upstreams | None:
+        if not self.request.verify_port:
+            return None
+        return Upstreams(self.host.name, self.slot_port(), state.stored.app["replicas"])
+
+    def _set_upstreams(self, state: State) -> None:
+        """Have both slots' upstreams list as many replicas as the release has, as site.yml would."""
+        if upstreams := self._upstreams(state):
+            self.upstreams_changed = upstreams.serve(check=self.check)
+
     def _result(self, state: State, *, removed: list[str], switch: Switch | None = None) -> dict[str, Any]:
-        changed = any(
-            (state.plan.changed, state.manifest.result != "live", self.timers_changed, self.migration.get("changed"))
-        )
+        beside = self.timers_changed or self.upstreams_changed or bool(self.migration.get("changed"))
+        changed = state.plan.changed or state.manifest.result != "live" or beside
         before = self.records.stored(state.live) if state.live else None
         diff: dict[str, Any] = describe_diff(before, state.stored) if state.plan.changed else {}
         if changed:

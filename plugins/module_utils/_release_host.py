@@ -165,6 +165,16 @@ class AppHost:
             with contextlib.suppress(docker.errors.NotFound):
                 self.api.remove_container(name, force=True, v=True)
 
+    def remove_network(self) -> None:
+        """Remove the app's own network, unless something that is not the app's is in it."""
+        network = f"quayside-{self.name}"
+        try:
+            self.api.remove_network(network)
+        except docker.errors.NotFound:
+            pass
+        except docker.errors.APIError as error:
+            self.notify(f"network {network} stays: {error.explanation}")
+
     def stop(self, names: Iterable[str], stop_timeout: int) -> None:
         """Stop containers with SIGTERM, for good; all at once, so that many take no longer than the slowest."""
         self._each(names, lambda name: self._stop_one(name, stop_timeout))

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 from ._app_containers import JOB, WEB, WORKER, Wanted
 from ._app_places import MAX_REPLICAS, slot_ports
+from ._nginx_upstreams import upstream_name
 from ._release import Plan, Stored, other_slot
-from ._release_checks import Checks, public_url, upstream_name
+from ._release_checks import Checks, public_url
 from ._release_host import AppHost, ReleaseError
 from ._release_steps import Steps
+from ._release_upstreams import Upstreams
 from ._traffic import Summary
 from ._traffic_probe import TrafficProbe
 from ._traffic_watch import Watch
@@ -31,6 +33,8 @@ class Switch:
     verify_port: int | None
     """The port nginx serves HTTPS on, or None where there is no vhost to verify through."""
     steps: Steps
+    upstreams: Upstreams | None = None
+    """What nginx sends the requests to, or None where there is no vhost."""
     before: str = ""
     """The release that was live before."""
     again: bool = False
@@ -91,6 +95,9 @@ class Switch:
             self._bring_up()
             # Its view of the traffic before the flip is what it compares with.
             watch = self._watch(probe) if probe and self.stored.app["watch"] and not self.again else None
+            if self.upstreams:
+                # The other slot's follow when it has no more traffic to lose.
+                self.upstreams.serve([self.plan.slot])
             if self.plan.flip:
                 with self.steps("flip"):
                     flipped = True

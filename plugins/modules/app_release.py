@@ -21,6 +21,8 @@ description:
     begun or, where the traffic has moved already, finishes it. After the death of both the next run does that first.
   - Only one deploy of an app runs at a time. The lock is a lease with owner, start and expiry; the kernel gives it back
     when its owner dies, and a run that has outlived its own timeouts loses it.
+  - The upstreams in nginx's site of the app list as many replicas as the release has, before it gets the traffic. Where
+    their number changes nginx is reloaded, and the old one's stay until it has finished its work.
   - While a release replaces another, a probe asks the public site ten times a second; RV(proof) tells what it saw.
 requirements:
   - docker (Python package, C(python3-docker) in Debian)

@@ -107,35 +107,17 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils._nginx_host import (
+    Nginx,
     NginxError,
-    activate,
     candidate,
+    exclusive,
     fault_of,
     live_revision,
     read_host,
     read_service,
     read_tree,
-    swapped,
 )
 from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import UNMANAGED, Plan, diff_of, make_plan
-
-
-def apply(module: AnsibleModule, binary: str, plan: Plan) -> None:
-    """Tests, swaps and activates; on any failure the old configuration is what nginx runs again."""
-    root, service = Path(module.params["path"]), module.params["service"]
-    was_active = read_service(service, module.run_command).active
-    with candidate(root, plan) as copy:
-        fault = fault_of(binary, copy, root, plan.tree, module.run_command)
-        if fault:
-            raise NginxError(f"nginx refuses the new configuration, the old one stays: {fault}")
-        try:
-            with swapped(root, copy, plan):
-                port, timeout = module.params["status_port"], module.params["timeout"]
-                activate(service, plan.revision, port, timeout, module.run_command)
-        except BaseException:
-            if was_active:
-                module.run_command(["systemctl", "reload", service])
-            raise
 
 
 def rehearse(module: AnsibleModule, binary: str, plan: Plan) -> None:
@@ -147,6 +129,11 @@ def rehearse(module: AnsibleModule, binary: str, plan: Plan) -> None:
 
 
 def ensure(module: AnsibleModule) -> dict[str, object]:
+    with exclusive(Path(module.params["path"])):
+        return _ensure(module)
+
+
+def _ensure(module: AnsibleModule) -> dict[str, object]:
     root, name, run = Path(module.params["path"]), module.params["service"], module.run_command
     binary = module.get_bin_path("nginx")
     if binary is None and not module.check_mode:
@@ -159,7 +146,8 @@ def ensure(module: AnsibleModule) -> dict[str, object]:
         rehearse(module, binary, plan)
     elif binary and not module.check_mode:
         if plan.changes_files or stale:
-            apply(module, binary, plan)
+            nginx = Nginx(binary, root, name, module.params["status_port"], run)
+            nginx.apply(plan, module.params["timeout"])
         if not service.enabled:
             module.run_command(["systemctl", "enable", name], check_rc=True)
     return {

@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 import pytest
 import yaml
+from ansible_collections.quayside.web.plugins.module_utils._app_places import slot_ports
 from ansible_collections.quayside.web.plugins.module_utils._edge_sites import SITE
 from ansible_collections.quayside.web.plugins.module_utils._nginx_tree import Host, apply_gates, make_plan
+from ansible_collections.quayside.web.plugins.module_utils._nginx_upstreams import with_ports
 from rendered import BOOKWORM, HOSTS, JAMMY, OWNED, ROLE, TRIXIE, Render, Site, a_site, servers, site_servers
 
 
@@ -129,6 +131,15 @@ def test_the_slot_is_chosen_by_the_flag_on_each_request(render: Render) -> None:
         r"set \$slot my_shop_blue;\s+if \(-f /var/lib/quayside/apps/shop/green\) \{\s+set \$slot my_shop_green;", text
     )
     assert "proxy_pass http://$slot;" in text
+
+
+def test_a_deploy_can_write_the_replicas_that_the_role_would(render: Render) -> None:
+    def text(replicas: int) -> str:
+        slots = {slot: [f"127.0.0.1:{port}" for port in ports] for slot, ports in slot_ports(21000, replicas).items()}
+        return render(a_site(name="my-shop", upstreams=slots))["quayside/sites/my-shop.conf"]
+
+    for before, after in ((1, 3), (3, 1), (2, 2)):
+        assert with_ports(text(before), "my-shop", slot_ports(21000, after)) == text(after)
 
 
 def test_a_site_without_slots(render: Render) -> None:

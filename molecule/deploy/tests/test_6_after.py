@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # Copyright: (c) 2026, The quayside.web authors
 
-"""After all that: a reboot, and a search for secrets. The output of every run was searched when it ended."""
+"""After all that: more replicas, a reboot, and a search for secrets; the output of every run was searched already."""
 
 from __future__ import annotations
 
@@ -10,21 +10,46 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from deploys import BEDS, SENTINEL, containers, deploy, good
+from deploys import BEDS, SENTINEL, containers, deploy, good, wait_for
 
 from testbed.faults.bed import Bed
 from testbed.faults.state import problems
 
+REPLICAS = 3
 both = pytest.mark.parametrize("bed", BEDS, ids=[bed.web for bed in BEDS])
 
 
+def serving(bed: Bed) -> set[str]:
+    """The replicas that nginx takes requests to, by its own log."""
+    path = f"/asked-{time.time_ns()}"
+    for _ in range(10 * REPLICAS):
+        bed.site.get(path)
+
+    def logged() -> list[str]:
+        lines = bed.shell(f"grep -h {path} /var/log/nginx/*.log || true").splitlines()
+        return lines if len(lines) == 10 * REPLICAS else []
+
+    # nginx writes its log a little later.
+    return {json.loads(line)["upstream"] for line in wait_for(logged, 10, "not every request is in the log")}
+
+
 @pytest.fixture(scope="module")
-def before() -> dict[str, str]:
+def replicas() -> None:
+    good(deploy("1.1.0", ledger_changes={"replicas": REPLICAS}))
+
+
+@both
+def test_a_deploy_with_more_replicas_has_all_of_them_serve(bed: Bed, replicas: None) -> None:
+    assert len(serving(bed)) == REPLICAS
+
+
+@pytest.fixture(scope="module")
+def before(replicas: None) -> dict[str, str]:
     """The live release of each host, with one beside it that is still warm; then the power fails."""
-    good(deploy("1.1.0"))
     good(deploy("1.2.0", ledger_changes={"keep_warm": 600}))
     for bed in BEDS:
-        assert len([name for name in containers(bed) if "-web-" in name]) == 2
+        assert len([name for name in containers(bed) if "-web-" in name]) == 1 + REPLICAS
+        assert len(serving(bed)) == 1
     found = {bed.web: bed.site.health()["release"] for bed in BEDS}
     for bed in BEDS:
         events = bed.shell("docker events --since 3h --until 0s")

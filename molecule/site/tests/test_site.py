@@ -486,3 +486,42 @@ def test_a_taken_port_is_refused_by_name(web: str, port_80_taken: None) -> None:
     assert "port 80: python3" in said(run)
     assert "squatter.service" in said(run)
     assert "changed=0" in run.stdout
+
+
+@pytest.fixture(scope="module")
+def only_ledger() -> dict[str, Any]:
+    """The list of apps without notes."""
+    found = subprocess.run(
+        ["ansible-inventory", f"--inventory={EPHEMERAL / 'inventory'}", "--host", "web12"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {"quayside_apps": [app for app in json.loads(found.stdout)["quayside_apps"] if app["name"] == "ledger"]}
+
+
+def test_an_app_that_is_no_longer_listed_is_named_and_stays(only_ledger: dict[str, Any]) -> None:
+    run = playbook("site.yml", *extra(**only_ledger))
+    assert run.returncode != 0
+    for web in ADDRESSES:
+        assert 'app "notes" is on this host and not in quayside_apps: its site (notes.' in said(run)
+        assert "1 container and its releases would disappear" in said(run)
+        assert "-e confirm=notes" in said(run)
+        Site(web, "notes").health()
+    assert run.stdout.count("changed=0") == len(ADDRESSES)
+
+
+def test_a_confirmed_one_goes_but_for_its_database(only_ledger: dict[str, Any]) -> None:
+    run = good(playbook("site.yml", *extra(**only_ledger, confirm="notes")))
+    assert "Removed all of notes but" in said(run)
+    for web in ADDRESSES:
+        with pytest.raises(requests.RequestException):
+            Site(web, "notes").session.get(f"https://{Site(web, 'notes').name}/health", timeout=5)
+        Site(web).health()
+        left = testinfra.get_host(f"docker://{web}")
+        assert containers(left, "notes") == []
+        assert left.run("grep -rls notes /var/lib/quayside/apps /var/lib/quayside/ports.json /etc/nginx").stdout == ""
+        assert "quayside-notes" not in left.check_output("docker network ls --format '{{.Name}}'")
+        assert "quayside-ledger" in left.check_output("docker network ls --format '{{.Name}}'")
+        assert sql(DATABASES[web], "notes", "SELECT version_num FROM alembic_version") == REVISION

@@ -123,6 +123,7 @@ class World:
         self.image = SimpleNamespace(id=IMAGE, changed=False)
         self.preflight: tuple[list[str], list[str]] = ([], [])
         self.timers = False
+        self.upstreams = False
 
     def _did(self, what: str) -> None:
         self.done.append(what)
@@ -148,6 +149,10 @@ class World:
         self._did("ask for timers" if check else "timers")
         return self.timers
 
+    def serve(self, *, check: bool) -> bool:
+        self._did("ask for upstreams" if check else "upstreams")
+        return self.upstreams
+
 
 class Session:
     def __init__(self, url: Any) -> None:
@@ -168,6 +173,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.switch(switch)
 
     monkeypatch.setattr(_release_deploy.Switch, "run", carry_out)
+    monkeypatch.setattr(_release_deploy.Upstreams, "serve", made.serve)
     monkeypatch.setattr(_release_schema, "Session", Session)
     monkeypatch.setattr(_release_schema, "PSYCOPG2_ERROR", None)
     monkeypatch.setattr(_release_wanted._image_pull, "fetch", made.fetch)
@@ -194,6 +200,18 @@ def test_the_same_again_changes_nothing(world: World, check: bool) -> None:
     assert (result["changed"], result["release"], result["slot"], result["diff"]) == (False, THREE, "blue", {})
     assert "switch" not in world.done
     assert host.records.written == []
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_replicas_that_nginx_does_not_know_are_a_change(world: World, check: bool) -> None:
+    world.upstreams = True
+    assert run(Host(), check=check)["changed"]
+
+
+def test_without_a_vhost_nginx_is_left_alone(world: World) -> None:
+    world.upstreams = True
+    assert not run(Host(), verify_port=None)["changed"]
+    assert "upstreams" not in world.done
 
 
 OTHER = {"app": {**APP, "env": {"A": "2"}}}
@@ -230,7 +248,7 @@ def test_the_order_of_a_deploy(world: World) -> None:
     host = Host()
     world.migration = MIGRATED
     result = run(host, **OTHER, registry={"username": "ada", "password": "s3ntinel"})
-    assert world.done == ["pull as ada", "migrate", "switch", "timers"]
+    assert world.done == ["pull as ada", "migrate", "switch", "upstreams", "timers"]
     new = result["release"]
     assert host.records.written == [(new, "started"), (new, "live")]
     assert host.records.last["schema"] == ("0002",)
@@ -241,7 +259,7 @@ def test_the_order_of_a_deploy(world: World) -> None:
 
 def test_a_check_asks_and_does_nothing(world: World) -> None:
     run(Host(), check=True, **OTHER, registry={"username": "ada", "password": "s3ntinel"})
-    assert world.done == ["ask as ada", "list migrations", "ask for timers"]
+    assert world.done == ["ask as ada", "list migrations", "ask for upstreams", "ask for timers"]
 
 
 def test_a_check_before_the_image_is_here_can_not_know_its_migrations(world: World) -> None:
@@ -256,7 +274,7 @@ def test_pending_migrations_alone_are_a_change(world: World) -> None:
     host = Host()
     result = run(host)
     assert result["changed"]
-    assert world.done == ["image", "migrate", "timers"]
+    assert world.done == ["image", "migrate", "upstreams", "timers"]
     assert host.records.written == [(THREE, "live")]
     assert host.records.last == {"schema": ("0002",)}, "the record of the deploy itself is lost"
 
@@ -327,7 +345,7 @@ def test_previous_is_the_last_other_one_that_was_live(world: World) -> None:
     result = run(older(), release="previous")
     assert (result["release"], result["previous"], result["image_id"]) == (ONE, THREE, "sha256:old")
     assert world.switches[0].stored.app["image"] == "shop:0"
-    assert world.done == ["switch", "timers"], "a rollback pulls and migrates nothing"
+    assert world.done == ["switch", "upstreams", "timers"], "a rollback pulls and migrates nothing"
 
 
 def test_a_rollback_across_schemas_has_to_be_asked_for(world: World) -> None:

@@ -239,6 +239,31 @@ def test_the_traffic_moves_after_the_gate_and_the_old_slot_goes_last(host: FakeH
     assert host.notes == []
 
 
+class FakeUpstreams:
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
+
+    def serve(self, slots: list[str]) -> None:
+        self.host.call(f"upstream {' '.join(slots)}")
+
+
+def test_nginx_knows_every_replica_before_the_flip(host: FakeHost) -> None:
+    done = switch(host)
+    done.upstreams = FakeUpstreams(host)  # type: ignore[assignment]
+    done.run()
+    at = UP.index("flip green")
+    assert host.calls == [*UP[:at], "upstream green", *UP[at:], *RETIRED, *END]
+
+
+def test_an_nginx_that_refuses_the_replicas_leaves_the_old_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = stand_in(monkeypatch, FakeHost({"upstream green": ReleaseError("why")}))
+    done = switch(host)
+    done.upstreams = FakeUpstreams(host)  # type: ignore[assignment]
+    with pytest.raises(ReleaseError, match='App "shop" still serves its release from before'):
+        done.run()
+    assert host.calls[-3:] == ["upstream green", UNDO, "no more probe"]
+
+
 def test_without_a_vhost_nothing_is_probed_verified_and_watched(host: FakeHost) -> None:
     switch(host, verify_port=None).run()
     assert not [call for call in host.calls if call.startswith(("probe", "verify", "watch", "look"))]
