@@ -17,7 +17,7 @@ from typing import Any
 from . import _job_runner
 from ._app_jobs import SOURCES, UNITS, Found, Plan, files, plan, schedule_problem, timers, unit_pattern, units
 from ._app_places import APPS_DIRECTORY
-from ._files import write_atomically
+from ._files import make_folder, write_atomically
 
 _STAMPS = "/var/lib/systemd/timers"
 
@@ -73,9 +73,8 @@ def _apply(app: str, decided: Plan) -> None:
     for path in decided.remove:
         Path(path).unlink(missing_ok=True)
     for path, (text, mode) in decided.write.items():
-        Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(Path(path).parent, repair=False)
         write_atomically(Path(path), text, mode)
-        Path(path).chmod(mode)  # whatever the umask is
     if any(path.startswith(UNITS) for path in (*decided.write, *decided.remove)):
         _systemctl("daemon-reload")
     for name in gone:

@@ -160,9 +160,5 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def write(folder: Path, text: str) -> None:
-    """For a collector that runs as another user: whatever the umask is, it may read the file."""
-    old_umask = os.umask(0o022)
-    try:
-        write_atomically(folder / FILE, text, 0o644)
-    finally:
-        os.umask(old_umask)
+    """Write the file for a collector that runs as another user."""
+    write_atomically(folder / FILE, text, 0o644)

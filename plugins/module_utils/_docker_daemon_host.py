@@ -27,7 +27,7 @@ from ._docker_daemon import (
     trial,
 )
 from ._docker_hold import held
-from ._files import write_atomically, write_json
+from ._files import make_folder, write_atomically, write_json
 from ._host_run import Run
 
 FILE = Path("/etc/docker/daemon.json")
@@ -149,7 +149,7 @@ def apply_plan(plan: Plan, state: State, ours: Options, run: Run) -> None:
     """Write the configuration and have the engine take it over; on failure everything is as it was."""
     before = FILE.read_text(encoding="utf-8") if FILE.exists() else None
     containers = _running()
-    FILE.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(FILE.parent, repair=False)
     if plan.keep_running:
         _turn_live_restore_on(state, before, run)
     try:
@@ -166,7 +166,7 @@ def apply_plan(plan: Plan, state: State, ours: Options, run: Run) -> None:
     if plan.boot:
         run(["systemctl", "enable", "--quiet", UNIT])
     lost = containers - _running() if plan.how != "start" else set()
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(RECORD.parent)
     write_json(RECORD, {"ours": {k: v for k, v in ours.items() if v is not None}, "applied": dict(plan.content)})
     if lost:
         raise DaemonError(f"the restart of Docker ended {', '.join(sorted(lost))}; see `journalctl -u docker`")

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ._files import write_atomically
+from ._files import make_folder, write_atomically
 
 FOLDER = Path("/var/lib/quayside/cache/migrations")
 KEPT = 50
@@ -39,7 +39,7 @@ def load(key: str) -> Any:
 
 def store(key: str, value: Any) -> None:
     with suppress(OSError):
-        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(FOLDER, 0o700)
         write_atomically(FOLDER / f"{key}.json", json.dumps(value))
         by_age = sorted(FOLDER.glob("*.json"), key=lambda path: path.stat().st_mtime)
         for path in by_age[:-KEPT]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ._app_places import PORTS_RECORD, app_directory, flag_path
-from ._files import flush_directory, write_atomically, write_json
+from ._files import flush_directory, make_folder, write_atomically, write_json
 from ._release import Manifest, Stored
 
 _MANIFESTS = "*Z-????????.json"
@@ -31,9 +31,9 @@ class Records:
 
     def prepare(self) -> None:
         """Make the folder."""
-        self.releases.mkdir(parents=True, exist_ok=True, mode=0o700)
         # nginx has to see the flag, and nothing else: no listing for others.
-        self.directory.chmod(0o711)
+        make_folder(self.directory, 0o711)
+        make_folder(self.releases, 0o700)
 
     # The flag
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import _docker_api, _ufw_docker, _ufw_output, _undo
-from ._files import write_atomically, write_json
+from ._files import make_folder, write_atomically, write_json
 from ._host_run import PATH, Run
 from ._ufw import AFTER, Plan, State, Wanted, match_of, not_in_force, without_comment
 
@@ -123,7 +123,7 @@ def _read_record() -> list[str]:
 
 
 def _record(commands: Iterable[str]) -> None:
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(RECORD.parent)
     write_json(RECORD, sorted(set(commands)))
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from ._files import make_folder
 from ._host_run import Run
 
 ROOT = Path("/var/lib/quayside/undo")
@@ -31,7 +32,7 @@ def prepare(name: str, files: Iterable[Path], commands: Iterable[str], root: Pat
     """Copy the files and write the script that puts them back and runs the commands; return the script."""
     folder = root / name
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    make_folder(folder, 0o700)
     lines = ["#!/bin/sh", f"# Puts back what was in force before a change of {name} that nobody confirmed."]
     for number, path in enumerate(files):
         copy = folder / f"{number}-{path.name}"

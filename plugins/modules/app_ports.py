@@ -15,6 +15,8 @@ description:
     green one, and records it in C(/var/lib/quayside/ports.json). What is recorded never changes by itself.
   - The ports lie below Linux's default range of ephemeral ports. A block with a port that something else listens on
     is passed over.
+  - Gives C(/var/lib/quayside) and the folders of the apps below it the modes that nginx needs to see which slot is
+    live, whatever the umask is, and repairs them on later runs.
 attributes:
   check_mode: {support: full, description: Returns the ports that would be assigned.}
   diff_mode: {support: full, description: Shows the recorded ports before and after.}
@@ -40,14 +42,22 @@ ports:
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _app_places
-from ansible_collections.quayside.web.plugins.module_utils._files import write_json
+from ansible_collections.quayside.web.plugins.module_utils._files import make_folder, write_json
 from ansible_collections.quayside.web.plugins.module_utils._listeners import listeners_on
 
 RECORD = Path(_app_places.PORTS_RECORD)
+
+
+def folders(apps: Iterable[str]) -> list[tuple[Path, int]]:
+    """Return the folders that lead to the flags of these apps, with their modes; of an app only an existing one."""
+    here = RECORD.parent
+    owned = [path for app in sorted(apps) if (path := here / "apps" / app).is_dir()]
+    return [(here, 0o755), (here / "apps", 0o755), *((path, 0o711) for path in owned)]
 
 
 def main() -> None:
@@ -67,10 +77,11 @@ def main() -> None:
     except _app_places.PortError as error:
         module.fail_json(msg=str(error))
     changed = ports != recorded
+    # nginx has to reach every app's flag, even if an earlier run under sudo's umask 0077 closed a folder.
+    repaired = [make_folder(path, mode, check=module.check_mode) for path, mode in folders(ports)]
     if changed and not module.check_mode:
-        RECORD.parent.mkdir(parents=True, exist_ok=True)
         write_json(RECORD, ports)
-    module.exit_json(changed=changed, ports=ports, diff={"before": recorded, "after": ports})
+    module.exit_json(changed=changed or any(repaired), ports=ports, diff={"before": recorded, "after": ports})
 
 
 if __name__ == "__main__":

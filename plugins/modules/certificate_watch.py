@@ -77,7 +77,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _served_certificate
 from ansible_collections.quayside.web.plugins.module_utils._certificate_watch import TIMER, diff, files
-from ansible_collections.quayside.web.plugins.module_utils._files import write_atomically
+from ansible_collections.quayside.web.plugins.module_utils._files import make_folder, write_atomically
 
 
 def own_program() -> str:
@@ -116,7 +116,7 @@ def main() -> None:
         runs = "ActiveState=active" in shown and "UnitFileState=enabled" in shown
         if not module.check_mode:
             for path in written:
-                Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                make_folder(Path(path).parent, repair=False)
                 write_atomically(Path(path), after[path], 0o644)
             if written:
                 module.run_command(["systemctl", "daemon-reload"], check_rc=True)

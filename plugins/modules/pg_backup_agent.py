@@ -92,7 +92,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _pg_cli as cli
 from ansible_collections.quayside.web.plugins.module_utils._backup_options import SETTINGS
-from ansible_collections.quayside.web.plugins.module_utils._files import write_atomically
+from ansible_collections.quayside.web.plugins.module_utils._files import make_folder, write_atomically
 from ansible_collections.quayside.web.plugins.module_utils._pg_agent import (
     LIBRARY,
     Found,
@@ -163,19 +163,16 @@ def check_calendars(module: AnsibleModule, config: Config) -> None:
 
 def apply(module: AnsibleModule, config: Config, decided: Plan) -> None:
     if decided.make_root:
-        Path(config.root).mkdir(mode=0o700, parents=True, exist_ok=True)
-        Path(config.root).chmod(0o700)
+        make_folder(Path(config.root), 0o700)
     if decided.make_metrics:
-        Path(config.metrics).mkdir(mode=0o755, parents=True)
-        Path(config.metrics).chmod(0o755)
+        make_folder(Path(config.metrics))
     if decided.stop:
         systemctl(module, "disable", "--now", *decided.stop)
     for path in decided.remove:
         Path(path).unlink()
     for file in decided.write:
-        Path(file.path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(Path(file.path).parent, repair=False)
         write_atomically(Path(file.path), file.text, file.mode)
-        Path(file.path).chmod(file.mode)  # whatever the umask is
     if decided.reload:
         systemctl(module, "daemon-reload")
     if decided.start:

@@ -56,7 +56,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quayside.web.plugins.module_utils import _sshd, _ufw_host, _undo
-from ansible_collections.quayside.web.plugins.module_utils._files import write_atomically
+from ansible_collections.quayside.web.plugins.module_utils._files import make_folder, write_atomically
 from ansible_collections.quayside.web.plugins.module_utils._host_run import Run, runner
 
 
@@ -91,7 +91,7 @@ def keyed(user: str, effective: dict[str, str]) -> tuple[list[str], bool]:
 def apply(text: str, settings: dict[str, str], undo_timeout: int, run: Run) -> str:
     path = Path(_sshd.DROPIN)
     reload = "systemctl try-reload-or-restart ssh.service"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, repair=False)
     _undo.prepare("sshd", [path], [reload])
     try:
         write_atomically(path, text, mode=0o644)

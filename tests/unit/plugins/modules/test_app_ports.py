@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,6 +57,25 @@ def test_a_check_records_nothing(monkeypatch: pytest.MonkeyPatch, record: Path) 
     result = run(monkeypatch, {"shop": None}, check=True)
     assert (result["changed"], result["ports"]) == (True, {"shop": 21000})
     assert not record.exists()
+
+
+def test_nginx_reaches_the_flags_whatever_the_umask_is(monkeypatch: pytest.MonkeyPatch, record: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        run(monkeypatch, {"shop": None})
+    finally:
+        os.umask(before)
+    apps = record.parent / "apps"
+    assert [path.stat().st_mode & 0o777 for path in (record.parent, apps)] == [0o755, 0o755]
+    # What an older version left under such an umask.
+    (apps / "shop").mkdir()
+    for folder in (record.parent, apps, apps / "shop"):
+        folder.chmod(0o700)
+    assert run(monkeypatch, {"shop": None}, check=True)["changed"] is True
+    assert run(monkeypatch, {"shop": None})["changed"] is True
+    found = [path.stat().st_mode & 0o777 for path in (record.parent, apps, apps / "shop")]
+    assert found == [0o755, 0o755, 0o711]
+    assert run(monkeypatch, {"shop": None})["changed"] is False
 
 
 def test_a_block_that_something_listens_in_is_passed_over(monkeypatch: pytest.MonkeyPatch, record: Path) -> None:
