@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,6 +34,9 @@ LIBPQ_OPTIONS = {
     "sslrootcert": "PGSSLROOTCERT",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
+
+#: Startup options that keep a database from redefining what the names in our queries mean.
+PINNED = "-c search_path=pg_catalog"
 
 _FORM = "postgresql://user:password@host:5432/database"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -63,6 +66,15 @@ class DatabaseUrl:
         host = f"[{self.host}]" if ":" in self.host else self.host
         secret = ":***" if self.password else ""
         return f"postgresql://{self.user}{secret}@{host}:{self.port}/{self.database}"
+
+    def pinned(self) -> DatabaseUrl:
+        """The same login with a search_path of pg_catalog alone, over whatever the database or the role sets.
+
+        Who owns a database chooses what an unqualified name means in it, so a session with more rights must not ask.
+        """
+        # Of a setting that is given twice, the last one counts.
+        wanted = filter(None, [self.options.get("options", ""), PINNED])
+        return replace(self, options={**self.options, "options": " ".join(wanted)})
 
     def libpq_env(self, passfile: str | None = None) -> dict[str, str]:
         """Environment for psql, pg_dump and the like; the password comes from passfile, which holds pgpass_line()."""

@@ -107,7 +107,7 @@ class SqlFiles:
         session, said = self.context.session, []
         session.settings(self.context.request.lock_timeout, timeout)
         try:
-            schema = session.column("SELECT quote_ident(current_schema())")[0]
+            schema = session.column("SELECT pg_catalog.quote_ident(pg_catalog.current_schema())")[0]
             table = f"{schema}.{_sql_files.TABLE}"
             session.execute(_sql_files.CREATE_TABLE.format(table=table))
             for step, text, script in scripts:
@@ -172,7 +172,7 @@ def sql_state(_request: Request, session: Session) -> State:
 
 
 def _prisma_rows(session: Session) -> list[_prisma.Row]:
-    schema = session.column("SELECT quote_ident(%s)", _prisma.schema_of(session.url.options))[0]
+    schema = session.column("SELECT pg_catalog.quote_ident(%s)", _prisma.schema_of(session.url.options))[0]
     table = session.table(f"{schema}.{_prisma.TABLE}")
     if table is None:
         return []

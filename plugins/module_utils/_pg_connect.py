@@ -28,6 +28,10 @@ else:
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10}
 
 
+#: What PgBouncer says to startup options that it does not know.
+_POOLER = "unsupported startup parameter"
+
+
 class BehindPooler(Exception):
     """A connection pooler answered in the server's place."""
 
@@ -44,11 +48,14 @@ def let_signals_in() -> None:
 
 
 def connect(url: DatabaseUrl, **more: Any) -> Any:
-    """A psycopg2 connection in autocommit mode, with `more` arguments for libpq; BackupError with a hint."""
+    """A psycopg2 connection in autocommit mode, with `more` arguments for libpq; BackupError with a hint.
+
+    Its search_path is pg_catalog, whatever the database sets.
+    """
     if not driver_installed():
         raise BackupError("The Python library psycopg2 is missing; install the package python3-psycopg2.")
     try:
-        return connect_directly(url, **{"application_name": APPLICATION_NAME, **more})
+        return connect_directly(url.pinned(), **{"application_name": APPLICATION_NAME, **more})
     except BehindPooler:
         raise BackupError(
             f"Cannot use {url.redacted}: a connection pooler answered, and one session is needed from start to end; "
@@ -59,10 +66,15 @@ def connect(url: DatabaseUrl, **more: Any) -> Any:
 
 
 def connect_directly(url: DatabaseUrl, **more: Any) -> Any:
-    """As connect(), but psycopg2.Error and BehindPooler go to the caller."""
+    """As connect(), but the search_path is the role's, and psycopg2.Error and BehindPooler go to the caller."""
     arguments = {"connect_timeout": int(CONNECT_TIMEOUT), **_KEEPALIVE, **url.connect_kwargs(), **more}
     with _acting_as(socket_user(url)):
-        connection = psycopg2.connect(**arguments)
+        try:
+            connection = psycopg2.connect(**arguments)
+        except psycopg2.OperationalError as error:
+            if _POOLER in str(error):
+                raise BehindPooler from None
+            raise
     try:
         connection.autocommit = True
         if connection.info.parameter_status("server_encoding") == "SQL_ASCII":

@@ -69,7 +69,7 @@ class Draft:
         with exported(connection, lambda: choose().relations, lock_timeout) as snapshot:
             arguments = [f"--snapshot={snapshot}", f"--lock-wait-timeout={lock_timeout * 1000}"]
             with self._timed("dump"):
-                self._write_dump(manifest, [*arguments, *_limits(manifest, chosen[-1])], connection)
+                self._write_dump(manifest, [*arguments, *_limits(chosen[-1])], connection)
             with self._timed("globals"):
                 notes = self._write_globals(manifest)
             self._log(f"{manifest.name}: verifying {manifest.id}")
@@ -164,10 +164,9 @@ def _count_and_release(connection: Any, tables: list[Table], hashed: bool) -> tu
     return counted
 
 
-def _limits(manifest: Manifest, selection: Selection) -> list[str]:
-    included = [*manifest.include, *selection.also_include]
-    excluded = [*manifest.exclude, *selection.also_exclude]
-    limits = [f"--table={pattern}" for pattern in included] + [f"--exclude-table={pattern}" for pattern in excluded]
+def _limits(selection: Selection) -> list[str]:
+    limits = [f"--table={pattern}" for pattern in selection.include]
+    limits += [f"--exclude-table={pattern}" for pattern in selection.exclude]
     return [*limits, "--strict-names"] if limits else []
 
 

@@ -32,26 +32,28 @@ SELECT n.nspname, c.relname, c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg
 WHERE c.relkind IN ('r', 'p')
 """
 _KEYS = """
-SELECT format('%%I.%%I', n.nspname, c.relname), quote_ident(k.conname), k.condeferrable, k.condeferred
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), pg_catalog.quote_ident(k.conname),
+       k.condeferrable, k.condeferred
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE k.contype = 'f' AND k.conparentid = 0 AND k.conrelid = ANY (%s::oid[]) ORDER BY 1, 2
 """
 _TRIGGERS = """
-SELECT format('%%I.%%I', n.nspname, c.relname), quote_ident(t.tgname), t.tgenabled = 'A'
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), pg_catalog.quote_ident(t.tgname), t.tgenabled = 'A'
 FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgrelid = ANY (%s::oid[]) ORDER BY 1, 2
 """
 _SEQUENCES = """
-SELECT format('%%I.%%I', n.nspname, c.relname), quote_ident(a.attname), format('%%I.%%I', sn.nspname, s.relname)
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), pg_catalog.quote_ident(a.attname),
+       pg_catalog.format('%%I.%%I', sn.nspname, s.relname)
 FROM pg_catalog.pg_depend d
 JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
 JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
 JOIN pg_catalog.pg_class c ON c.oid = d.refobjid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
-WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-  AND d.refobjid = ANY (%s::oid[]) ORDER BY 1, 2
+WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+  AND d.deptype IN ('a', 'i') AND d.refobjid = ANY (%s::oid[]) ORDER BY 1, 2
 """
 
 

@@ -26,7 +26,8 @@ _POLL = 0.25
 #: Capabilities that let another user read what is root's alone, the smaller one first, and their bits.
 _READING = {"dac_read_search": 1 << 2, "dac_override": 1 << 1}
 _PROBE = (
-    "SELECT current_setting('server_version_num') || '|' || current_setting('server_version') || '|' || "
+    "SELECT pg_catalog.current_setting('server_version_num') || '|' || "
+    "pg_catalog.current_setting('server_version') || '|' || "
     "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)"
 )
 
@@ -138,7 +139,7 @@ def _started(
         env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PGAPPNAME": APPLICATION_NAME}
         env["PGCONNECT_TIMEOUT"] = CONNECT_TIMEOUT
         if url is not None:
-            env.update(url.libpq_env(f"/proc/self/fd/{passfile}"))
+            env.update(url.pinned().libpq_env(f"/proc/self/fd/{passfile}"))
         try:
             process = subprocess.Popen(
                 [*_wrapper(user), *command],

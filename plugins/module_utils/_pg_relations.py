@@ -30,11 +30,11 @@ class Relation:
 
 @dataclass(frozen=True)
 class Selection:
-    """What patterns choose: the relations, and for pg_dump the partitions that no pattern names by itself."""
+    """What patterns choose: the relations, and the patterns for pg_dump, which all name a schema."""
 
     relations: tuple[Relation, ...]
-    also_include: tuple[str, ...] = ()
-    also_exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def tables(self) -> tuple[Relation, ...]:

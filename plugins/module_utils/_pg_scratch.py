@@ -28,7 +28,7 @@ from ._pg_target import Session, for_programs, maintenance, take_lock
 #: pg_restore of this major sets a parameter that older servers do not have, and goes on.
 _NEWER_PARAMETER, _NEWER_PARAMETER_SINCE = "transaction_timeout", 17
 _END_SESSIONS = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
-_EMPTY = "SELECT count(*) FROM pg_catalog.pg_class WHERE oid >= 16384"
+_EMPTY = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class WHERE oid >= 16384"
 
 
 @contextmanager

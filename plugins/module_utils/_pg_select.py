@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ._pg_client import quote_table, table_pattern
@@ -25,11 +25,11 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 2, 3
 """
-#: A name without a schema is looked up in the search path, as pg_dump does.
+#: A name without a schema means PostgreSQL's own search path. What the database sets in its place is not asked.
 _MATCHING = """
 SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relname ~ %(name)s
-    AND CASE WHEN %(schema)s::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname ~ %(schema)s END
+    AND CASE WHEN %(schema)s::text IS NULL THEN n.nspname IN (current_user, 'public') ELSE n.nspname ~ %(schema)s END
 """
 _PARTITIONS = "SELECT t.relid::oid FROM pg_catalog.unnest(%s::oid[]) AS root, pg_catalog.pg_partition_tree(root) AS t"
 
@@ -37,10 +37,10 @@ _PARTITIONS = "SELECT t.relid::oid FROM pg_catalog.unnest(%s::oid[]) AS root, pg
 def select(connection: Any, include: Sequence[str], exclude: Sequence[str]) -> Selection:
     """What pg_dump will choose by these patterns, where a partitioned table stands for all its partitions."""
     relations = [Relation(*row) for row in rows(connection, _RELATIONS)]
-    included, also_include = _matching(connection, "include", include, relations)
-    excluded, also_exclude = _matching(connection, "exclude", exclude, relations)
+    included, to_include = _matching(connection, "include", include, relations)
+    excluded, to_exclude = _matching(connection, "exclude", exclude, relations)
     chosen = [r for r in relations if (not include or r.oid in included) and r.oid not in excluded]
-    return Selection(tuple(chosen), also_include, also_exclude)
+    return Selection(tuple(chosen), to_include, to_exclude)
 
 
 def _matching(
@@ -48,6 +48,7 @@ def _matching(
 ) -> tuple[set[int], tuple[str, ...]]:
     known = {relation.oid: relation for relation in relations}
     matched: set[int] = set()
+    names: list[str] = []
     for pattern in patterns:
         schema, name = table_pattern(pattern)
         found = {row[0] for row in rows(connection, _MATCHING, {"schema": schema, "name": name})} & known.keys()
@@ -57,7 +58,11 @@ def _matching(
                 "correct it, or remove it if its tables are gone."
             )
         matched |= found
+        names += [pattern] if schema else _names(known, found)
     roots = [oid for oid in matched if known[oid].kind == "p"]
     added = ({row[0] for row in rows(connection, _PARTITIONS, (roots,))} if roots else set()) - matched
-    names = [quote_table(known[oid].schema, known[oid].name) for oid in sorted(added & known.keys())]
-    return matched | added, tuple(names)
+    return matched | added, tuple(dict.fromkeys([*names, *_names(known, added)]))
+
+
+def _names(known: Mapping[int, Relation], oids: Collection[int]) -> list[str]:
+    return [quote_table(known[oid].schema, known[oid].name) for oid in sorted(known.keys() & oids)]

@@ -27,31 +27,32 @@ else:
     DATABASE_ERROR = psycopg2.Error
 
 _HOLDER = """
-SELECT coalesce(host(a.client_addr), 'this host')
-    || coalesce(', connected since ' || date_trunc('second', a.backend_start), '')
-FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+SELECT coalesce(pg_catalog.host(a.client_addr), 'this host')
+    || coalesce(', connected since ' || pg_catalog.date_trunc('second', a.backend_start), '')
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
   AND ((l.classid::bigint << 32) | l.objid::bigint) = %s
 """
 #: The names that pg_dump and our own backups give their sessions; a name is shown to every user.
 _BACKUPS = """
-SELECT pid::text FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
+SELECT pid::text FROM pg_catalog.pg_stat_activity
+WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()
   AND (application_name LIKE 'pg\\_dump%%' OR application_name = 'quayside-backup')
 """
 #: A build that still runs is not valid yet either, and a partitioned index is so until all its parts are attached.
 _INVALID_INDEXES = """
-SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+SELECT i.indexrelid::regclass::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 WHERE NOT i.indisvalid AND c.relkind = 'i'
-  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
 ORDER BY 1
 """
 #: Waiting DDL of the same user, in a session that is younger than the tool: what no app does.
 _STUCK = """
-SELECT DISTINCT l.pid::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE NOT l.granted AND l.locktype = 'relation' AND a.datname = current_database() AND a.usename = current_user
-  AND a.backend_start >= %s::timestamptz AND l.pid <> pg_backend_pid()
+SELECT DISTINCT l.pid::text FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE NOT l.granted AND l.locktype = 'relation'
+  AND a.datname = pg_catalog.current_database() AND a.usename = current_user
+  AND a.backend_start >= %s::timestamptz AND l.pid <> pg_catalog.pg_backend_pid()
   AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',
                  'ShareUpdateExclusiveLock')
 """
@@ -113,7 +114,7 @@ class Session:
 
     def table(self, name: str) -> str | None:
         """A table's name, quoted and with its schema where it needs one; None where there is no such table."""
-        return self.column("SELECT to_regclass(%s)::text", name)[0]
+        return self.column("SELECT pg_catalog.to_regclass(%s)::text", name)[0]
 
     def revisions(self, table: str) -> tuple[str, ...]:
         """What Alembic's version table holds; nothing where there is no such table yet."""
@@ -127,7 +128,7 @@ class Session:
         """Take the session's advisory lock, and return the seconds waited for it."""
         # Tried again and again, for a signal to this process would not interrupt a call that waits.
         return self._wait(
-            lambda: self.column("SELECT pg_try_advisory_lock(%s)::text", key) == ["true"],
+            lambda: self.column("SELECT pg_catalog.pg_try_advisory_lock(%s)::text", key) == ["true"],
             timeout,
             lambda: (
                 f"another migration{self._holder(key)} still held the lock after {timeout:g} s; "
@@ -138,14 +139,14 @@ class Session:
     def wait_for_lock_of_others(self, key: int, timeout: float, name: str) -> float:
         """Wait until nobody holds this advisory lock, and leave it free for the tool that takes it by itself."""
         waited = self._wait(
-            lambda: self.column("SELECT pg_try_advisory_lock(%s)::text", key) == ["true"],
+            lambda: self.column("SELECT pg_catalog.pg_try_advisory_lock(%s)::text", key) == ["true"],
             timeout,
             lambda: (
                 f"another run of {name}{self._holder(key)} still held its lock after {timeout:g} s; "
                 f"wait for it to end, or raise timeout"
             ),
         )
-        self.column("SELECT pg_advisory_unlock(%s)::text", key)
+        self.column("SELECT pg_catalog.pg_advisory_unlock(%s)::text", key)
         return waited
 
     def wait_for_backups(self, timeout: float) -> float:
@@ -160,14 +161,14 @@ class Session:
         )
 
     def now(self) -> str:
-        return self.column("SELECT clock_timestamp()::text")[0]
+        return self.column("SELECT pg_catalog.clock_timestamp()::text")[0]
 
     def stuck(self, since: str) -> list[int]:
         """The sessions younger than `since` whose DDL waits for a lock."""
         return [int(pid) for pid in self.column(_STUCK, since)]
 
     def cancel(self, pid: int) -> None:
-        self.column("SELECT pg_cancel_backend(%s)::text", pid)
+        self.column("SELECT pg_catalog.pg_cancel_backend(%s)::text", pid)
 
     def settings(self, lock_timeout: str, timeout: float) -> None:
         """Bound what this session's own statements may wait and take."""
@@ -177,7 +178,7 @@ class Session:
         self.execute("RESET SESSION AUTHORIZATION")
         self.execute("RESET ALL")
         for name, value in wanted.items():
-            self.column("SELECT set_config(%s, %s, false)", name, str(value))
+            self.column("SELECT pg_catalog.set_config(%s, %s, false)", name, str(value))
 
     def execute(self, statement: str, *args: object) -> None:
         """Run a statement, and end it when a signal ends us; psycopg2.Error goes to the caller."""
@@ -224,8 +225,8 @@ class Session:
     def terminate_leftovers(self) -> int:
         """End the sessions of a killed run's tool. Only under the lock: then no other run can be alive."""
         ended = self.column(
-            "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity "
-            "WHERE datname = current_database() AND usename = current_user AND application_name = %s",
+            "SELECT pg_catalog.pg_terminate_backend(pid)::text FROM pg_catalog.pg_stat_activity "
+            "WHERE datname = pg_catalog.current_database() AND usename = current_user AND application_name = %s",
             APPLICATION_NAME,
         )
         return len(ended)

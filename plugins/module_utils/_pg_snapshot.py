@@ -72,7 +72,7 @@ _PATIENT = {
 }
 #: What the text of a row depends on.
 _PINNED = {
-    "search_path": "",
+    "search_path": "pg_catalog",
     "extra_float_digits": "3",
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -82,10 +82,11 @@ _PINNED = {
     "lc_monetary": "C",
     "lc_numeric": "C",
 }
-#: 64 bits of each row's SHA-256; their sum is the same in whatever order the rows come.
+#: 64 bits of each row's SHA-256; their sum is the same in whatever order the rows come. A cast of the row would be the
+#: database's own, if it has one; what concat() writes never is.
 _ROW_HASH = (
-    "coalesce(sum(('x' || left(encode(sha256(convert_to(({row}.*)::text, 'SQL_ASCII')), 'hex'), 16))"
-    "::bit(64)::bigint), 0)::text"
+    "coalesce(pg_catalog.sum(('x' || pg_catalog.left(pg_catalog.encode(pg_catalog.sha256("
+    "pg_catalog.convert_to(pg_catalog.concat({row}.*), 'SQL_ASCII')), 'hex'), 16))::bit(64)::bigint), 0)::text"
 )
 
 
@@ -197,7 +198,7 @@ def count(connection: Any, tables: Sequence[Table], hashed: bool) -> tuple[Table
         kind, condition = found[table.schema, table.name]
         # A table's children are tables of their own, but a partitioned table has nothing beside its partitions.
         origin = ("" if kind == "p" else "ONLY ") + quote_table(table.schema, table.name)
-        columns = "count(*), " + (_ROW_HASH.format(row=quote_table("", table.name)) if hashed else "NULL")
+        columns = "pg_catalog.count(*), " + (_ROW_HASH.format(row=quote_table("", table.name)) if hashed else "NULL")
         query = f"SELECT {columns} FROM {origin} {condition}"  # noqa: S608
         ((found_rows, total),) = rows(connection, query, what=f"The count of {table.schema}.{table.name}")
         counted.append(replace(table, rows=found_rows, hash=f"{int(total) % 2**64:016x}" if hashed else ""))

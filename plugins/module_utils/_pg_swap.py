@@ -32,12 +32,13 @@ _PAUSE = 0.5
 _POLL = 0.01
 _TRY_AGAIN = {"55006", "55P03", "57014"}  # in use, lock not available, query canceled
 _OURS_TO_END = """
-SELECT array_agg(a.pid) FROM pg_catalog.pg_stat_activity a
+SELECT pg_catalog.array_agg(a.pid) FROM pg_catalog.pg_stat_activity a
 JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
 CROSS JOIN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) me
 WHERE a.datid = %s AND (me.rolsuper OR (NOT r.rolsuper
   AND (pg_catalog.pg_has_role(r.oid, 'MEMBER') OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER'))))
 """
+_END = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.unnest(%s::int[]) AS pid"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _end_sessions(second: Session, oid: int, done: threading.Event) -> None:
         try:
             pids = second.rows(_OURS_TO_END, oid)[0][0]
             if pids:
-                second.rows("SELECT pg_catalog.pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", pids)
+                second.rows(_END, pids)
         except BackupError:
             return  # the swap then says who is in its way
         if done.wait(_POLL):

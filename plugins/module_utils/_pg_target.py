@@ -31,15 +31,16 @@ SETTINGS = {
     "row_security": "off",
 }
 _SERVER = """
-SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000, r.rolname, r.rolsuper,
+SELECT pg_catalog.current_setting('server_version'),
+       pg_catalog.current_setting('server_version_num')::int / 10000, r.rolname, r.rolsuper,
        r.rolsuper OR r.rolcreatedb,
        (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'),
-       current_setting('max_connections')::int
-         - CASE WHEN r.rolsuper THEN 0 ELSE current_setting('superuser_reserved_connections')::int
-           + coalesce(current_setting('reserved_connections', true), '0')::int END
-         - (SELECT sum(numbackends) FROM pg_catalog.pg_stat_database)::int,
+       pg_catalog.current_setting('max_connections')::int
+         - CASE WHEN r.rolsuper THEN 0 ELSE pg_catalog.current_setting('superuser_reserved_connections')::int
+           + coalesce(pg_catalog.current_setting('reserved_connections', true), '0')::int END
+         - (SELECT pg_catalog.sum(numbackends) FROM pg_catalog.pg_stat_database)::int,
        CASE WHEN r.rolconnlimit < 0 THEN NULL ELSE r.rolconnlimit
-         - (SELECT count(*) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)::int END
+         - (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)::int END
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
 _DATABASES = """
@@ -49,7 +50,7 @@ ORDER BY d.datname
 _LIVE = """
 SELECT d.oid, r.rolname, pg_catalog.pg_has_role(d.datdba, 'USAGE'),
        coalesce(pg_catalog.shobj_description(d.oid, 'pg_database'), ''),
-       (SELECT count(*) FROM pg_catalog.pg_prepared_xacts x WHERE x.database = d.datname),
+       (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xacts x WHERE x.database = d.datname),
        array(SELECT s.slot_name::text FROM pg_catalog.pg_replication_slots s WHERE s.database = d.datname),
        array(SELECT u.subname::text FROM pg_catalog.pg_subscription u WHERE u.subdbid = d.oid)
 FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = %s
@@ -66,7 +67,7 @@ WHERE a.datid = %s AND a.pid <> pg_catalog.pg_backend_pid()
 #: From 16 on, whoever may not SET ROLE may not give anything to that role either.
 _ROLES = "SELECT rolname, pg_catalog.pg_has_role(oid, '{privilege}') FROM pg_catalog.pg_roles"
 _EXTENSIONS = """
-SELECT v.name, bool_or(NOT v.superuser OR {trusted} OR
+SELECT v.name, pg_catalog.bool_or(NOT v.superuser OR {trusted} OR
     (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))
 FROM pg_catalog.pg_available_extension_versions v GROUP BY v.name
 """

@@ -108,7 +108,7 @@ def act(server: Server) -> list[tuple[object, str, Any]]:
         (_pg_backup, "connect", server.connect),
         (_pg_backup, "select", lambda *_: Selection(())),
         (_pg_backup, "database_size", lambda _connection: 1000),
-        (_pg_draft, "select", lambda *_: Selection((), also_include=('"public"."part"',))),
+        (_pg_draft, "select", lambda *_: Selection((), ("public.p*", '"public"."part"'), ('"public"."log"',))),
         (_pg_draft, "exported", server.exported),
         (_pg_draft, "sources", server.sources),
         (_pg_draft, "count", server.count),
@@ -263,7 +263,7 @@ def test_a_dump_that_does_not_decode_ends_the_count(clients: Path, root: str, se
 def test_patterns_and_hashes_are_told(clients: Path, root: str) -> None:
     manifest = take(root, "ledger", URL, Options(include=("public.p*",), exclude=("log",), hashed=True))
     called = (clients / "calls").read_text()
-    for argument in ("--table=public.p*", '--table="public"."part"', "--exclude-table=log", "--strict-names"):
+    for argument in ("--table=public.p*", '--table="public"."part"', '--exclude-table="public"."log"', "--strict-names"):
         assert argument in called
     assert (manifest.include, manifest.exclude, manifest.partial) == (("public.p*",), ("log",), True)
     assert manifest.tables[0].hash == "000000000000002a"

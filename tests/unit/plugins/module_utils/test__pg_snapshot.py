@@ -178,14 +178,14 @@ def test_a_release_happens_once() -> None:
 def test_exactly_the_rows_that_pg_dump_copies_are_counted(kind: str, condition: str, origin: str) -> None:
     connection = Connection(**{"ROWS FROM": [("s", 'a"b', kind, condition)], "count(*)": [(3, None)]})
     assert count(connection, [Table("s", 'a"b', 0)], hashed=False) == (Table("s", 'a"b', 3),)
-    assert connection.said[-1] == f"SELECT count(*), NULL FROM {origin}"
+    assert connection.said[-1] == f"SELECT pg_catalog.count(*), NULL FROM {origin}"
 
 
 @pytest.mark.parametrize(("total", "expected"), [("0", "0" * 16), ("-1", "f" * 16), (str(2**64 + 10), "0" * 15 + "a")])
 def test_hashes_fit_64_bits(total: str, expected: str) -> None:
     connection = Connection(**{"ROWS FROM": [("s", "t", "r", "")], "count(*)": [(3, total)]})
     assert count(connection, [Table("s", "t", 0)], hashed=True) == (Table("s", "t", 3, expected),)
-    assert '("t".*)::text' in connection.said[-1]
+    assert 'pg_catalog.concat("t".*)' in connection.said[-1]
 
 
 @pytest.mark.parametrize(
@@ -212,23 +212,24 @@ RELATIONS = [
 
 
 @pytest.mark.parametrize(
-    ("include", "exclude", "chosen", "also"),
+    ("include", "exclude", "chosen", "patterns"),
     [
         ((), (), [1, 2, 3, 4], ((), ())),
-        (("part",), (), [1, 2], (('"public"."part_1"',), ())),
-        ((), ("part",), [3, 4], ((), ('"public"."part_1"',))),
+        (("part",), (), [1, 2], (('"public"."part"', '"public"."part_1"'), ())),
+        (("public.par?",), (), [1, 2], (("public.par?", '"public"."part_1"'), ())),
+        ((), ("part",), [3, 4], ((), ('"public"."part"', '"public"."part_1"'))),
     ],
-    ids=["everything", "included", "excluded"],
+    ids=["everything", "included", "included by a pattern with a schema", "excluded"],
 )
 def test_a_partitioned_table_stands_for_its_partitions(
-    include: tuple[str, ...], exclude: tuple[str, ...], chosen: list[int], also: tuple[tuple[str, ...], ...]
+    include: tuple[str, ...], exclude: tuple[str, ...], chosen: list[int], patterns: tuple[tuple[str, ...], ...]
 ) -> None:
     connection = Connection(
         **{"has_table_privilege": RELATIONS, "relname ~": [(1,)], "pg_partition_tree": [(1,), (2,)]}
     )
     selection = select(connection, include, exclude)
     assert [relation.oid for relation in selection.relations] == chosen
-    assert (selection.also_include, selection.also_exclude) == also
+    assert (selection.include, selection.exclude) == patterns
 
 
 def test_a_pattern_that_matches_nothing_is_refused() -> None:
