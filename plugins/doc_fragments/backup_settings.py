@@ -167,7 +167,14 @@ options:
         required: true
       admin_url:
         description:
-          - The same server as a role that may create databases, for restores and drills.
+          - The same server as a role that may create databases, for restores and drills. It runs nothing that a
+            backup holds.
+          - By default O(databases[].url).
+        type: str
+      owner_url:
+        description:
+          - The same server as the role that loads a backup and owns what it loads. Code in the backup runs with its
+            rights, so a superuser or another powerful role is refused.
           - By default O(databases[].url).
         type: str
       schedule:
@@ -218,6 +225,9 @@ options:
             default: "Sun 04:30"
           url:
             description: The server for the scratch database; by default that of O(databases[].admin_url).
+            type: str
+          owner_url:
+            description: The role that loads the backup there; by default that of O(databases[].owner_url).
             type: str
       encrypt:
         description: Encrypt what is stored here and offsite with age.

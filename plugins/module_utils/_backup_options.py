@@ -42,6 +42,7 @@ _DATABASE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "url": {"type": "str", "required": True, "no_log": True},
     "admin_url": {"type": "str", "no_log": True},
+    "owner_url": {"type": "str", "no_log": True},
     "schedule": {"type": "str", "default": "03:00"},
     "keep": {
         "type": "dict",
@@ -66,6 +67,7 @@ _DATABASE: dict[str, Any] = {
             "enabled": {"type": "bool", "default": True},
             "schedule": {"type": "str", "default": "Sun 04:30"},
             "url": {"type": "str", "no_log": True},
+            "owner_url": {"type": "str", "no_log": True},
         },
     },
     "encrypt": {

@@ -60,12 +60,13 @@ _KEEP = Record(
         "yearly": Key(integer(0, 10000), 0),
     }
 )
-_DRILL = Record({"schedule": Key(_SCHEDULE, "Sun 04:30"), "url": Key(_URL)})
+_DRILL = Record({"schedule": Key(_SCHEDULE, "Sun 04:30"), "url": Key(_URL), "owner_url": Key(_URL)})
 
 BACKUP = Either(
     Record(
         {
             "admin_url": Key(_URL),
+            "owner_url": Key(_URL),
             "schedule": Key(_SCHEDULE, "03:00"),
             "keep": Key(_KEEP, {}),
             "minimum": Key(integer(1, 10000), 3),

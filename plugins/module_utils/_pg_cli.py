@@ -106,6 +106,9 @@ def _add_restoring(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="SERVER",
         help="another server, by a role that may create databases; - reads it from standard input",
     )
+    restore.add_argument(
+        "--owner-url", metavar="SERVER", help="the role that loads the backup, and owns what it loads; - as for --url"
+    )
     restore.add_argument("--tables", nargs="+", default=[], metavar="SCHEMA.TABLE", help="only these")
     restore.add_argument("--data-only", action="store_true", help="rows into tables that exist already")
     restore.add_argument("--truncate", action="store_true", help="with --data-only, empty these tables first")
@@ -122,6 +125,7 @@ def _add_restoring(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     undo = _command(verbs, "undo", commands.undo, "put the database back that the last restore replaced")
     undo.add_argument("name", help="a database that was restored")
     undo.add_argument("--url", metavar="SERVER", help="another server, as for the restore")
+    undo.set_defaults(owner_url=None)
 
 
 def _add_keeping(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

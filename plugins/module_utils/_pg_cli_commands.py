@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from . import _pg_cli_output as output
 from ._database_url import DatabaseUrl, DatabaseUrlError, parse
@@ -23,6 +23,7 @@ from ._pg_repository import BackupError, check_name
 from ._pg_restore import preflight
 from ._pg_restore import restore as restore_backup
 from ._pg_restore_plan import Request
+from ._pg_rights import Logins
 from ._pg_rotation import plan
 from ._pg_run import Outcome, drill_one, run_one
 from ._pg_store import list_names, load, utc_now
@@ -115,7 +116,7 @@ def restore(args: Namespace, config: Config, log: Log) -> int:
         allow_other_cluster=args.allow_other_cluster,
         ignore_space=args.ignore_space,
     )
-    server, wanted = _server(args, database), args.backup
+    logins, wanted = _logins(args, database), args.backup
     if args.source:
         target = config.find(name).target(args.source)
         if not args.check:
@@ -126,13 +127,13 @@ def restore(args: Namespace, config: Config, log: Log) -> int:
                 output.print_lines([f"{wanted} would be fetched from {target.place}; --check says more once it is"])
                 return 0
     if args.check:
-        planned = preflight(config.root, name, wanted, server, request, log)
+        planned = preflight(config.root, name, wanted, logins, request, log)
         if args.json:
             output.print_json(asdict(planned))
         else:
             output.print_lines(output.restore_plan(planned))
         return 0
-    result = restore_backup(config.root, name, wanted, server, request, log)
+    result = restore_backup(config.root, name, wanted, logins, request, log)
     if args.json:
         output.print_json(result.to_dict())
     return 0
@@ -143,24 +144,34 @@ def undo(args: Namespace, config: Config, log: Log) -> int:
     database = next((one for one in config.databases if one.name == name), None)
     keep = database.keep_old_days if database else 7
     live = database.parsed_url.database if database else ""
-    result = undo_restore(config.root, name, _server(args, database), log, database=live, keep_days=keep)
+    result = undo_restore(config.root, name, _logins(args, database).admin, log, database=live, keep_days=keep)
     if args.json:
         output.print_json(result.to_dict())
     return 0
 
 
-def _server(args: Namespace, database: Database | None) -> DatabaseUrl:
-    if args.url:
-        try:
-            url = parse(sys.stdin.readline() if args.url == "-" else args.url)
-        except DatabaseUrlError as error:
-            raise BackupError(f"--url: {error}") from None
-        if url.password and args.url != "-":
-            raise BackupError("--url holds a password, which others can read there; use --url - and write it to stdin.")
-        return url
+def _logins(args: Namespace, database: Database | None) -> Logins:
+    """The roles of a restore: those of the settings, or those of another server."""
+    admin, owner = _given_url("--url", args.url), _given_url("--owner-url", args.owner_url)
+    if admin:
+        return Logins(admin, owner or admin)
     if database is None:
         raise BackupError(f"{args.name} is not configured here; say with --url which server is meant.")
-    return database.admin
+    return replace(database.logins, owner=owner) if owner else database.logins
+
+
+def _given_url(option: str, given: str | None) -> DatabaseUrl | None:
+    if not given:
+        return None
+    try:
+        url = parse(sys.stdin.readline() if given == "-" else given)
+    except DatabaseUrlError as error:
+        raise BackupError(f"{option}: {error}") from None
+    if url.password and given != "-":
+        raise BackupError(
+            f"{option} holds a password, which others can read there; use {option} - and write it to stdin."
+        )
+    return url
 
 
 def accept(args: Namespace, config: Config, log: Log) -> int:

@@ -16,6 +16,7 @@ from ._database_url import DatabaseUrl, DatabaseUrlError, parse
 from ._offsite import Target, parse_targets
 from ._pg_client import check_compression
 from ._pg_repository import BackupError, check_name
+from ._pg_rights import Logins
 from ._pg_rotation import Keep, check_minimum, parse_keep
 from ._pg_schedule import check_schedule
 
@@ -26,17 +27,18 @@ FORMAT = 1
 OFFSITE_SECRETS = ("access_key", "secret_key", "password")
 _KEYS = ("format", "root", "databases", "compression", "lock_wait_timeout", "alerts", "metrics")
 _DATABASE_KEYS = (
-    *("name", "url", "admin_url", "schedule", "keep", "minimum", "tables", "hashed", "shrink_percent", "drill"),
-    *("encrypt", "offsite", "keep_old_days"),
+    *("name", "url", "admin_url", "owner_url", "schedule", "keep", "minimum", "tables", "hashed"),
+    *("shrink_percent", "drill", "encrypt", "offsite", "keep_old_days"),
 )
 
 
 @dataclass(frozen=True)
 class Drill:
-    """When to restore for practice, and on which server; an empty url for that of admin_url."""
+    """When to restore for practice, and on which server; an empty url for that of admin_url and owner_url."""
 
     schedule: str = "Sun 04:30"
     url: str = field(default="", repr=False)
+    owner_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Database:
     keep: Keep = field(default_factory=Keep)
     minimum: int = 3
     admin_url: str = field(default="", repr=False)
+    owner_url: str = field(default="", repr=False)
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     hashed: bool = False
@@ -69,9 +72,18 @@ class Database:
         return self._parse("admin_url", self.admin_url or self.url)
 
     @property
-    def drill_server(self) -> DatabaseUrl:
-        """Where the scratch database of a drill is made."""
-        return self._parse("drill.url", self.drill.url) if self.drill and self.drill.url else self.admin
+    def logins(self) -> Logins:
+        """The roles of a restore."""
+        return Logins(self.admin, self._parse("owner_url", self.owner_url or self.url))
+
+    @property
+    def drill_logins(self) -> Logins:
+        """The roles of a drill: where its scratch database is made."""
+        if self.drill is None or not (self.drill.url or self.drill.owner_url):
+            return self.logins
+        admin = self._parse("drill.url", self.drill.url) if self.drill.url else self.admin
+        owner = self._parse("drill.owner_url", self.drill.owner_url) if self.drill.owner_url else admin
+        return Logins(admin, owner)
 
     def target(self, name: str) -> Target:
         for target in self.offsite:
@@ -159,6 +171,7 @@ def _checked(name: str, entry: Mapping[str, Any], root: str) -> Database:
         keep=keep,
         minimum=minimum,
         admin_url=str(entry.get("admin_url", "")),
+        owner_url=str(entry.get("owner_url", "")),
         include=patterns("tables.include", tables.get("include")),
         exclude=patterns("tables.exclude", tables.get("exclude")),
         hashed=boolean("hashed", entry.get("hashed", False)),
@@ -174,7 +187,7 @@ def _checked(name: str, entry: Mapping[str, Any], root: str) -> Database:
         raise BackupError(
             "encrypt names no recipients; an age1… or ssh-… public key is accepted, or no encrypt at all."
         )
-    _urls = (database.parsed_url, database.admin, database.drill_server)
+    _urls = (database.parsed_url, database.logins, database.drill_logins)
     return database
 
 
@@ -182,11 +195,11 @@ def _parse_drill(given: object) -> Drill | None:
     if given is False:
         return None
     entry = mapping("drill", given, "false, or a mapping with schedule and url")
-    check_keys("drill", entry, ("enabled", "schedule", "url"))
+    check_keys("drill", entry, ("enabled", "schedule", "url", "owner_url"))
     if not boolean("drill.enabled", entry.get("enabled", True)):
         return None
     schedule = check_schedule(entry.get("schedule") or "Sun 04:30", "drill.schedule")
-    return Drill(schedule, str(entry.get("url") or ""))
+    return Drill(schedule, str(entry.get("url") or ""), str(entry.get("owner_url") or ""))
 
 
 def to_json(config: Config, *, redacted: bool = False) -> str:
@@ -209,6 +222,7 @@ def _database_to_dict(database: Database, redacted: bool) -> dict[str, Any]:
         "name": database.name,
         "url": database.parsed_url.redacted if redacted else database.url,
         "admin_url": _shown(database.admin_url, database.admin, redacted),
+        "owner_url": _shown(database.owner_url, database.logins.owner, redacted),
         "schedule": database.schedule,
         "keep": database.keep.to_dict(),
         "minimum": database.minimum,
@@ -223,7 +237,12 @@ def _database_to_dict(database: Database, redacted: bool) -> dict[str, Any]:
 
 
 def _drill_to_dict(drill: Drill, database: Database, redacted: bool) -> dict[str, str]:
-    return {"schedule": drill.schedule, "url": _shown(drill.url, database.drill_server, redacted)}
+    logins = database.drill_logins
+    return {
+        "schedule": drill.schedule,
+        "url": _shown(drill.url, logins.admin, redacted),
+        "owner_url": _shown(drill.owner_url, logins.owner, redacted),
+    }
 
 
 def _shown(url: str, parsed: DatabaseUrl, redacted: bool) -> str:

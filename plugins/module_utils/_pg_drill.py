@@ -7,7 +7,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ._database_url import DatabaseUrl
 from ._pg_dump_sql import Needs, read_needs
 from ._pg_mark import DRILL
 from ._pg_programs import installed_clients
@@ -15,6 +14,7 @@ from ._pg_repository import BackupError, Manifest, Proof, format_time
 from ._pg_restore import Job, built, prepare
 from ._pg_restore_check import owner_problems
 from ._pg_restore_plan import Request, choose_restore_client
+from ._pg_rights import Logins
 from ._pg_scratch import Timer, ending_cleanly, read_sql, sweep_locked
 from ._pg_source import check_readable, check_unchanged, find_backup, plain_dump, private_folder
 from ._pg_store import Log, locked, quiet, update, utc_now
@@ -25,7 +25,7 @@ def drill(
     root: str,
     name: str,
     wanted: str,
-    admin: DatabaseUrl,
+    logins: Logins,
     *,
     hashed: bool = False,
     identity: Path | None = None,
@@ -55,21 +55,21 @@ def drill(
             # A wrong key says nothing about a file that is as it was proven.
             with timer.step("check"):
                 dump = plain_dump(place, manifest, identity, private)
-            proof = _prove(dump, manifest, admin, request, hashed, log, private, timer)
+            proof = _prove(dump, manifest, logins, request, hashed, log, private, timer)
         update(root, name, replace(manifest, proof=proof))
     return proof
 
 
-def prove_file(dump: Path, manifest: Manifest, admin: DatabaseUrl, log: Log = quiet, *, hashed: bool = True) -> Proof:
+def prove_file(dump: Path, manifest: Manifest, logins: Logins, log: Log = quiet, *, hashed: bool = True) -> Proof:
     """The same for a plain dump that is not sealed yet; for one who holds the repository's lock, and writes nothing."""
     with ending_cleanly():
-        return _prove(dump, manifest, admin, Request(), hashed, log, dump.parent, Timer())
+        return _prove(dump, manifest, logins, Request(), hashed, log, dump.parent, Timer())
 
 
 def _prove(
     dump: Path,
     manifest: Manifest,
-    admin: DatabaseUrl,
+    logins: Logins,
     request: Request,
     hashed: bool,
     log: Log,
@@ -79,10 +79,10 @@ def _prove(
     name = manifest.name
     if not hashed:
         manifest = replace(manifest, tables=tuple(replace(table, hash="") for table in manifest.tables))
-    with maintenance(admin) as session:
+    with maintenance(logins.admin) as session:
         take_lock(session, name)
         with timer.step("check"):
-            _plan, target = prepare(session, manifest, Needs(), request, DRILL)
+            _plan, target = prepare(session, logins, manifest, Needs(), request, DRILL)
             client = choose_restore_client(installed_clients(), manifest.client_version)
             try:
                 sql = read_sql(dump, client)
@@ -94,9 +94,9 @@ def _prove(
                     f"{name}: the server lacks roles of the dump, or rights on them: drilling without owners and grants"
                 )
                 request = replace(request, no_owner=True)
-            plan, target = prepare(session, manifest, needs, request, DRILL)
-        sweep_locked(admin, session, name, None, log, plan.final)
-        job = Job(admin, session, name, dump, sql, needs, target, plan, request, private, log, timer)
+            plan, target = prepare(session, logins, manifest, needs, request, DRILL)
+        sweep_locked(logins.admin, session, name, None, log, plan.final)
+        job = Job(logins, session, name, dump, sql, needs, target, plan, request, private, log, timer)
         try:
             with built(job, DRILL):
                 seconds = timer.total

@@ -23,6 +23,15 @@ _TOKEN = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _PUBLIC = "PUBLIC"
+#: The options of a CREATE DATABASE that pg_dump writes.
+_OPTIONS = frozenset(
+    (
+        *("TEMPLATE", "ENCODING", "LOCALE_PROVIDER", "LOCALE", "LC_COLLATE", "LC_CTYPE"),
+        *("ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE", "TABLESPACE"),
+    )
+)
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
+_VALUE = re.compile(r"""[eE]?'.*'|"(?:[^"]|"")*"|[^\W\d][\w$]*""", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,11 @@ class Needs:
 
 @dataclass(frozen=True)
 class DatabaseSql:
-    """How to make the dump's database under another name; comment is the one it had, as SQL text."""
+    """How to make the dump's database under another name; comment is the one it had, as a literal.
+
+    create and comment hold nothing but what is allowed in them, for the server's administrator runs them; settings,
+    limits and grants are statements of the dump, for whoever loads it.
+    """
 
     create: str = ""
     owner: str = ""
@@ -179,7 +192,7 @@ def read_database(sql: str, name: str) -> DatabaseSql:
     for statement in statements(sql):
         tokens = statement.tokens
         if statement.begins("CREATE", "DATABASE"):
-            create = statement.renamed(2, name)
+            create = _create(tokens, name)
         elif statement.begins("ALTER", "DATABASE"):
             text = statement.renamed(2, name)
             if tokens[3:5] == ("OWNER", "TO"):
@@ -191,10 +204,28 @@ def read_database(sql: str, name: str) -> DatabaseSql:
         elif statement.begins("ALTER", "ROLE") and tokens[3:5] == ("IN", "DATABASE"):
             settings.append(statement.renamed(5, name))
         elif statement.begins("COMMENT", "ON", "DATABASE"):
-            comment = statement.text[statement.starts[5] :]
+            comment = literal(_string(tokens[5])) if tokens[5].endswith("'") else "NULL"
         elif tokens[0] in ("GRANT", "REVOKE") and "DATABASE" in tokens and tokens[tokens.index("DATABASE") - 1] == "ON":
             grants.append(statement.renamed(tokens.index("DATABASE") + 1, name))
     return DatabaseSql(create, owner, tuple(grants), tuple(settings), tuple(limits), comment)
+
+
+def _create(tokens: Sequence[str], name: str) -> str:
+    """A CREATE DATABASE of known options and plain values, whatever else the dump wants."""
+    options = ""
+    for position in range(3, len(tokens) - 2):
+        key, equals, value = tokens[position : position + 3]
+        if equals == "=" and key in _OPTIONS and _VALUE.fullmatch(value):
+            plain = key in ("TEMPLATE", "LOCALE_PROVIDER")
+            shown = literal(_string(value)) if value.endswith("'") else quote(unquote(value))
+            options += f" {key} = {unquote(value) if plain and _WORD.fullmatch(value) else shown}"
+    return f"CREATE DATABASE {quote(name)} WITH{options}" if options else f"CREATE DATABASE {quote(name)}"
+
+
+def _string(token: str) -> str:
+    """The text of a string constant."""
+    text = token[token.index("'") + 1 : -1].replace("''", "'")
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if token[0] in "eE" else text
 
 
 def fit_create(create: str, server: int, tablespaces: bool) -> str:

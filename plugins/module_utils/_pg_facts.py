@@ -6,18 +6,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ._pg_rights import Loader
+
+#: The loader of a target that was not asked.
+UNKNOWN = Loader("")
+
 
 @dataclass(frozen=True)
 class Role:
-    """A role of the target; reachable if the restoring role may give things to it."""
+    """A role of the target; reachable if the role that loads may give things to it, assignable if the admin may."""
 
     name: str
     reachable: bool = True
+    assignable: bool = True
 
 
 @dataclass(frozen=True)
 class Extension:
-    """An extension that the target could install; permitted if the restoring role may do so."""
+    """An extension that the target could install; permitted if the role that loads may do so."""
 
     name: str
     permitted: bool = True
@@ -41,12 +47,13 @@ class Live:
 
 @dataclass(frozen=True)
 class Target:
-    """What a server says before a restore. Unknown space is None."""
+    """What a server says before a restore. user is the admin, loader the role that loads. Unknown space is None."""
 
     version: str
     major: int
     user: str
     maintenance: str
+    loader: Loader = UNKNOWN
     superuser: bool = False
     may_create: bool = True
     system_identifier: str = ""
@@ -57,3 +64,7 @@ class Target:
     free_bytes: int | None = None
     databases: tuple[str, ...] = ()
     live: Live | None = None
+    live_extensions: tuple[str, ...] = ()
+
+    def role(self, name: str) -> Role | None:
+        return next((role for role in self.roles if role.name == name), None)

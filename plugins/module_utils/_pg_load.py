@@ -17,6 +17,7 @@ from ._pg_load_plan import (
     before,
     explain_load,
     row_entries,
+    without_extensions,
     without_other_rows,
 )
 from ._pg_programs import run, tool
@@ -58,16 +59,29 @@ WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog
 
 
 def write_list(
-    dump: Path, client: int, tables: Sequence[Table], owners: Sequence[str], rows_only: bool, into: Path
+    dump: Path,
+    client: int,
+    tables: Sequence[Table] | None,
+    owners: Sequence[str],
+    into: Path,
+    *,
+    rows_only: bool = False,
+    left_out: Sequence[str] = (),
 ) -> Path:
-    """The entries of a dump that a restore of some tables takes, as a file for pg_restore --use-list."""
+    """The entries of a dump that a restore takes, as a file for pg_restore --use-list.
+
+    Of all tables, or the rows of some; without the extensions that are there already.
+    """
     try:
         listing = run([tool(client, "pg_restore"), "--list", str(dump)])
     except BackupError as error:
         raise BackupError(f"The dump cannot be read: {error}.") from None
-    kept = row_entries(listing, tables, owners)
+    entries = without_extensions(listing, left_out)
+    if tables is not None:
+        kept = row_entries(listing, tables, owners)
+        entries = "\n".join(kept) + "\n" if rows_only else without_other_rows(entries, kept)
     path = into / "entries"
-    path.write_text("\n".join(kept) + "\n" if rows_only else without_other_rows(listing, kept), "utf-8")
+    path.write_text(entries, "utf-8")
     return path
 
 
@@ -84,7 +98,7 @@ def load_rows(
     keys, triggers, sequences = _look(url, tables)
     command = [tool(client, "pg_restore"), "--data-only", "--file=-"]
     if request.tables:
-        command.append(f"--use-list={write_list(dump, client, tables, owners, True, private)}")
+        command.append(f"--use-list={write_list(dump, client, tables, owners, private, rows_only=True)}")
     scripts = [private / f"{name}.sql" for name in ("before", "rows", "after")]
     scripts[0].write_text(before(tables, keys, triggers, request.truncate, LOCK_TIMEOUT), "utf-8")
     # The sequences of a whole dump come with it.

@@ -92,6 +92,12 @@ def without_other_rows(listing: str, kept: Collection[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def without_extensions(listing: str, names: Collection[str]) -> str:
+    """All entries but those of some extensions, which are there already and belong to somebody else."""
+    starts = tuple(start for name in names for start in (f"EXTENSION - {name} ", f"COMMENT - EXTENSION {name} "))
+    return "".join(f"{line}\n" for line in listing.splitlines() if not starts or not _kind(line).startswith(starts))
+
+
 def sql_name(table: Table) -> str:
     return f"{quote(table.schema)}.{quote(table.name)}"
 

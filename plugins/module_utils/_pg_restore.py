@@ -14,16 +14,35 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ._database_url import DatabaseUrl
-from ._pg_connect import connect
 from ._pg_dump_sql import Needs, literal, quote, read_database, read_needs
 from ._pg_facts import Target
 from ._pg_load import load_rows, write_list
 from ._pg_mark import OLD, RESTORE, Mark, expiry, temporary_name
 from ._pg_programs import installed_clients
 from ._pg_repository import DUMP, BackupError, Manifest, Table, format_time
-from ._pg_restore_check import final_name, find_problems, find_warnings, join, live_name, missing_tablespaces
+from ._pg_restore_check import (
+    final_name,
+    find_problems,
+    find_warnings,
+    join,
+    live_name,
+    missing_tablespaces,
+    untrusted_extensions,
+)
 from ._pg_restore_plan import Plan, Request, Result, choose_jobs, choose_restore_client, chosen_tables, summary
-from ._pg_scratch import Timer, analyze, create, differences, drop, ending_cleanly, fill, read_sql, sweep_locked
+from ._pg_rights import Logins
+from ._pg_scratch import (
+    Timer,
+    analyze,
+    connected,
+    create,
+    differences,
+    drop,
+    ending_cleanly,
+    fill,
+    read_sql,
+    sweep_locked,
+)
 from ._pg_source import check_readable, check_unchanged, find_backup, plain_dump, private_folder
 from ._pg_store import Log, locked, quiet, utc_now
 from ._pg_swap import Swap, put_in_place
@@ -34,7 +53,7 @@ from ._pg_target import Session, for_programs, inspect, maintenance, take_lock, 
 class Job:
     """A restore that nothing speaks against: where it goes, what it makes, and from what."""
 
-    admin: DatabaseUrl
+    logins: Logins
     session: Session
     name: str
     dump: Path
@@ -53,48 +72,49 @@ class Job:
         return self.plan.tables
 
     def url(self, database: str, **settings: str) -> DatabaseUrl:
-        return for_programs(self.admin, database, self.target.major, **settings)
+        """The login of the role that loads."""
+        return for_programs(self.logins.owner, database, self.target.major, **settings)
 
 
-def restore(root: str, name: str, wanted: str | Path, admin: DatabaseUrl, request: Request, log: Log = quiet) -> Result:
+def restore(root: str, name: str, wanted: str | Path, logins: Logins, request: Request, log: Log = quiet) -> Result:
     """Restore a backup of the repository (latest, an id, a time), or the one in a folder that lies elsewhere."""
     timer = Timer()
     with locked(root, name, request.wait) as folder, ending_cleanly(), private_folder(folder, "restore") as private:
         manifest, place = find_backup(root, name, wanted, request)
         check_readable(manifest, request.identity)
-        with maintenance(admin, avoid=(live_name(request, manifest), final_name(request, manifest))) as session:
+        with maintenance(logins.admin, avoid=(live_name(request, manifest), final_name(request, manifest))) as session:
             take_lock(session, name)
             with timer.step("check"):
-                log(f"{name}: checking backup {manifest.id} and {admin.redacted}")
+                log(f"{name}: checking backup {manifest.id} and {logins.admin.redacted}")
                 if manifest.encrypted:
                     # What the server lacks anyway is told before a large file is decrypted.
-                    prepare(session, manifest, Needs(), request, RESTORE)
+                    prepare(session, logins, manifest, Needs(), request, RESTORE)
                     check_unchanged(place, manifest)
                 dump = plain_dump(place, manifest, request.identity, private)
                 sql = read_structure(dump, place, manifest)
                 needs = read_needs(sql)
-                plan, target = prepare(session, manifest, needs, request, RESTORE)
+                plan, target = prepare(session, logins, manifest, needs, request, RESTORE)
                 if not manifest.encrypted:
                     check_unchanged(place, manifest)
-            job = Job(admin, session, name, dump, sql, needs, target, plan, request, private, log, timer)
+            job = Job(logins, session, name, dump, sql, needs, target, plan, request, private, log, timer)
             for warning in plan.warnings:
                 log(f"{name}: {warning}")
             return load_into(job) if request.data_only else replace_database(job)
 
 
-def preflight(root: str, name: str, wanted: str | Path, admin: DatabaseUrl, request: Request, log: Log = quiet) -> Plan:
+def preflight(root: str, name: str, wanted: str | Path, logins: Logins, request: Request, log: Log = quiet) -> Plan:
     """Everything that can be found out without writing; BackupError with all that speaks against the restore."""
     manifest, place = find_backup(root, name, wanted, request)
     check_readable(manifest, request.identity)
-    log(f"{name}: checking backup {manifest.id} and {admin.redacted}")
-    with maintenance(admin, avoid=(live_name(request, manifest), final_name(request, manifest))) as session:
+    log(f"{name}: checking backup {manifest.id} and {logins.admin.redacted}")
+    with maintenance(logins.admin, avoid=(live_name(request, manifest), final_name(request, manifest))) as session:
         if manifest.encrypted:
-            plan, _target = prepare(session, manifest, Needs(), request, RESTORE)
+            plan, _target = prepare(session, logins, manifest, Needs(), request, RESTORE)
             check_unchanged(place, manifest)
             unknown = "the dump is encrypted: which roles and extensions it needs is only known when it is restored"
             return replace(plan, warnings=(*plan.warnings, unknown))
         needs = read_needs(read_structure(place / DUMP, place, manifest))
-        plan, _target = prepare(session, manifest, needs, request, RESTORE)
+        plan, _target = prepare(session, logins, manifest, needs, request, RESTORE)
         check_unchanged(place, manifest)
         return plan
 
@@ -108,10 +128,12 @@ def read_structure(dump: Path, place: Path, manifest: Manifest) -> str:
         raise
 
 
-def prepare(session: Session, manifest: Manifest, needs: Needs, request: Request, kind: str) -> tuple[Plan, Target]:
+def prepare(
+    session: Session, logins: Logins, manifest: Manifest, needs: Needs, request: Request, kind: str
+) -> tuple[Plan, Target]:
     """The plan, or BackupError with everything that speaks against it."""
     live, final = live_name(request, manifest), final_name(request, manifest)
-    target = inspect(session, live)
+    target = inspect(session, live, logins)
     drill = kind != RESTORE
     tables = chosen_tables(manifest, request.tables)
     problems = find_problems(manifest, needs, target, request, drill=drill)
@@ -130,6 +152,7 @@ def prepare(session: Session, manifest: Manifest, needs: Needs, request: Request
         tables=tables,
         live=target.live,
         tablespaces=not missing_tablespaces(needs, target),
+        extensions=untrusted_extensions(needs, target),
         warnings=tuple(filter(None, [*find_warnings(manifest, needs, target, request), fewer])),
     )
     return plan, target
@@ -138,14 +161,16 @@ def prepare(session: Session, manifest: Manifest, needs: Needs, request: Request
 def replace_database(job: Job) -> Result:
     """Build beside the live database, and put the new one in its place."""
     plan, request, log = job.plan, job.request, job.log
-    sweep_locked(job.admin, job.session, job.name, None, log, plan.final)
+    sweep_locked(job.logins.admin, job.session, job.name, None, log, plan.final)
     with built(job, RESTORE):
         sql = read_database(job.sql, plan.scratch)
         with job.timer.step("analyze"):
             log(f"{job.name}: ANALYZE")
             analyze(job.url(plan.scratch), plan.client, plan.jobs)
-        for statement in sql.limits:
-            job.session.do(statement)
+        with connected(job.logins.owner, plan.scratch) as loader:
+            for statement in sql.limits:
+                loader.do(statement)
+        _hand_over(job, sql.owner)
         expires = expiry(utc_now(), request.keep_old_days) if plan.old else ""
         live = job.target.live if plan.old else None
         comment = live.comment if live else ""
@@ -153,7 +178,7 @@ def replace_database(job: Job) -> Result:
         mark = Mark(OLD, job.name, plan.final, this_host(), now, expires, comment, plan.manifest.id)
         swap = Swap(plan.scratch, plan.final, plan.old, sql.comment, literal(mark.to_text()))
         with job.timer.step("swap"):
-            refused = put_in_place(job.admin, job.session, swap, live, log)
+            refused = put_in_place(job.logins.admin, job.session, swap, live, log)
     kept = f"; sessions were refused for {refused:.2f} s; {plan.old} is kept until {expires}" if plan.old else ""
     log(f"{job.name}: {plan.final} is backup {plan.manifest.id}{kept}")
     return result(job, plan.old, expires)
@@ -169,8 +194,8 @@ def built(job: Job, kind: str) -> Iterator[None]:
     mark = Mark(kind, job.name, plan.final, this_host(), format_time(utc_now()), backup=manifest.id)
     try:
         with timer.step("create"):
-            owner = request.owner if request.no_owner else sql.owner
-            job.notes.extend(create(job.session, sql, mark, plan, owner=owner, grants=not request.no_owner))
+            grants = not request.no_owner
+            job.notes.extend(create(job.session, job.logins.owner, sql, mark, plan, grants=grants))
         with timer.step("restore"):
             log_step(job, f"restoring into {plan.scratch} with {plan.jobs} jobs")
             _make_schemas(job, url)
@@ -191,16 +216,27 @@ def built(job: Job, kind: str) -> Iterator[None]:
             drop(job.session, plan.scratch)
 
 
+def _hand_over(job: Job, dumped: str) -> None:
+    """Give the new database to the owner of the one it replaces, or to the dump's where there is none."""
+    live, request, target = job.target.live, job.request, job.target
+    wanted = live.owner if live and job.plan.old else request.owner if request.no_owner else dumped
+    role = target.role(wanted)
+    if role is None or wanted == target.loader.name:
+        return
+    # What the dump says counts as far as the role could do that itself.
+    if role.assignable and (live or role.reachable):
+        job.session.do(f"ALTER DATABASE {quote(job.plan.scratch)} OWNER TO {quote(wanted)}")
+    else:
+        job.notes.append(f"{job.plan.final} belongs to {target.loader.name} now, and not to {wanted}")
+
+
 def _make_schemas(job: Job, url: DatabaseUrl) -> None:
     """A dump of chosen tables lacks their schemas."""
     schemas = sorted({table.schema for table in job.tables} - {"public"}) if job.plan.manifest.include else []
     if schemas:
-        connection = connect(url)
-        try:
+        with connected(url, url.database) as session:
             for schema in schemas:
-                Session(url, connection).do(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
-        finally:
-            connection.close()
+                session.do(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
 
 
 def _arguments(job: Job) -> list[str]:
@@ -212,8 +248,11 @@ def _arguments(job: Job) -> list[str]:
             arguments.append(f"--role={request.owner}")
     if not job.plan.tablespaces:
         arguments.append("--no-tablespaces")
-    if request.tables:
-        entries = write_list(job.dump, job.plan.client, job.tables, job.needs.owners, False, job.private)
+    if request.tables or job.plan.extensions:
+        tables = job.tables if request.tables else None
+        entries = write_list(
+            job.dump, job.plan.client, tables, job.needs.owners, job.private, left_out=job.plan.extensions
+        )
         arguments.append(f"--use-list={entries}")
     return arguments
 

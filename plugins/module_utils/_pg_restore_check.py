@@ -10,6 +10,7 @@ from ._pg_dump_sql import Needs, quote
 from ._pg_facts import Live, Target
 from ._pg_repository import Manifest
 from ._pg_restore_plan import OTHER_CONNECTIONS, Request, estimate_size, major_of
+from ._pg_rights import loading_problem
 
 #: Databases of the server itself.
 RESERVED = ("postgres", "template0", "template1")
@@ -36,7 +37,7 @@ def find_problems(
     manifest: Manifest, needs: Needs, target: Target, request: Request, *, drill: bool = False
 ) -> list[str]:
     """Every reason not to begin, as sentences."""
-    problems = _server_problems(manifest, target, request, drill)
+    problems = list(filter(None, [loading_problem(target.loader)])) + _server_problems(manifest, target, request, drill)
     if request.data_only:
         return problems + _data_problems(manifest, target, request)
     problems += _right_problems(needs, target, request)
@@ -99,6 +100,12 @@ def _right_problems(needs: Needs, target: Target, request: Request) -> list[str]
             f"The role {target.user} may not create databases; ALTER ROLE {user} CREATEDB; or give an admin_url of "
             "a role that may."
         )
+    loader = target.role(target.loader.name)
+    if loader and not loader.assignable:
+        problems.append(
+            f"The role {target.user} may not make a database for {loader.name}, which loads the backup; "
+            f"GRANT {quote(loader.name)} TO {user};"
+        )
     if request.no_owner:
         wanted = sorted({*needs.named, *filter(None, [request.owner])})
         missing = [role for role in wanted if role not in {known.name for known in target.roles}]
@@ -113,7 +120,7 @@ def _right_problems(needs: Needs, target: Target, request: Request) -> list[str]
 def owner_problems(needs: Needs, target: Target) -> list[str]:
     """What keeps owners and grants from being restored."""
     problems = []
-    user = quote(target.user)
+    loader = target.loader.name
     known = {role.name: role for role in target.roles}
     missing = [role for role in needs.roles if role not in known]
     if missing:
@@ -124,10 +131,9 @@ def owner_problems(needs: Needs, target: Target) -> list[str]:
         )
     foreign = [role for role in needs.owners if role in known and not known[role].reachable]
     if foreign:
-        lines = " ".join(f"GRANT {quote(role)} TO {user};" for role in foreign)
         problems.append(
-            f"The role {target.user} may not give anything to {', '.join(foreign)}; {lines} or give an admin_url "
-            "of a superuser, or pass no_owner."
+            f"The role {loader} may not give anything to {', '.join(foreign)}, which owns a part of the dump; pass "
+            f"no_owner, and everything belongs to {loader}, or name another owner_url."
         )
     return problems
 
@@ -139,9 +145,22 @@ def _extension_problems(needs: Needs, target: Target) -> list[str]:
         if name not in available:
             package = f"postgresql-{target.major}-{_PACKAGES.get(name, name.replace('_', '-'))}"
             problems.append(f"The server has no extension {name}; install its package there ({package} or the like).")
-        elif not available[name].permitted:
-            problems.append(f"The extension {name} may only be created by a superuser; give an admin_url of one.")
+        elif not available[name].permitted and name not in untrusted_extensions(needs, target):
+            problems.append(
+                f"The extension {name} may only be created by a superuser; give an admin_url of one, and create it in "
+                "the live database if it is missing there."
+            )
     return problems
+
+
+def untrusted_extensions(needs: Needs, target: Target) -> tuple[str, ...]:
+    """The extensions that only a superuser may create, and may: those that a person gave to the live database before.
+
+    Without a live database there is none to ask, and a dump names no others than those that a superuser had created.
+    """
+    denied = {extension.name for extension in target.extensions if not extension.permitted}
+    known = set(target.live_extensions) if target.live else denied
+    return tuple(name for name in needs.extensions if target.superuser and name in denied & known)
 
 
 def _space_problems(manifest: Manifest, target: Target, request: Request) -> list[str]:

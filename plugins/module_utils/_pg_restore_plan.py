@@ -60,7 +60,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a restore will do. Nothing has been touched when there is one."""
+    """What a restore will do. Nothing has been touched when there is one.
+
+    extensions are those that the admin creates, because the role that loads may not.
+    """
 
     manifest: Manifest
     scratch: str
@@ -71,6 +74,7 @@ class Plan:
     tables: tuple[Table, ...] = ()
     live: Live | None = None
     tablespaces: bool = True
+    extensions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _run(config: Config, database: Database, options: Options, log: Log, step: S
 
     def prove(dump: Path, manifest: Manifest) -> Proof:
         step("drill")
-        return prove_file(dump, manifest, database.drill_server, log, hashed=database.hashed)
+        return prove_file(dump, manifest, database.drill_logins, log, hashed=database.hashed)
 
     manifest = take(root, name, database.parsed_url, options, log, prove if drill else None)
     problems = [f"the drill failed: {manifest.proof.problem}"] if manifest.proof and manifest.proof.problem else []
@@ -213,7 +213,7 @@ def _drill(config: Config, database: Database, log: Log, backup_id: str, identit
     if backup is None:
         raise BackupError(f"{database.name} has no verified backup to restore; quayside-backup run {database.name}.")
     proof = drill(
-        config.root, database.name, backup.id, database.drill_server, hashed=database.hashed, identity=identity, log=log
+        config.root, database.name, backup.id, database.drill_logins, hashed=database.hashed, identity=identity, log=log
     )
     manifest = backup.manifest
     return Outcome(

@@ -19,6 +19,7 @@ from ._pg_connect import DATABASE_ERROR, connect, explain_failure
 from ._pg_facts import Extension, Live, Role, Target
 from ._pg_mark import Marked
 from ._pg_repository import BackupError
+from ._pg_rights import LOADING, POWERFUL, Logins, read_loader
 
 #: Whatever the role or the database sets: a restore takes its time, and may write. For sessions and for programs.
 #: Seconds for another restore's session to end.
@@ -65,10 +66,14 @@ CROSS JOIN (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_use
 WHERE a.datid = %s AND a.pid <> pg_catalog.pg_backend_pid()
 """
 #: From 16 on, whoever may not SET ROLE may not give anything to that role either.
-_ROLES = "SELECT rolname, pg_catalog.pg_has_role(oid, '{privilege}') FROM pg_catalog.pg_roles"
+_ROLES = """
+SELECT rolname, coalesce((SELECT pg_catalog.pg_has_role(l.oid, r.oid, '{privilege}')
+                          FROM pg_catalog.pg_roles l WHERE l.rolname = %s), false),
+       pg_catalog.pg_has_role(r.oid, '{privilege}')
+FROM pg_catalog.pg_roles r
+"""
 _EXTENSIONS = """
-SELECT v.name, pg_catalog.bool_or(NOT v.superuser OR {trusted} OR
-    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))
+SELECT v.name, pg_catalog.bool_or(NOT v.superuser OR {trusted})
 FROM pg_catalog.pg_available_extension_versions v GROUP BY v.name
 """
 
@@ -144,8 +149,9 @@ def take_lock(session: Session, name: str) -> None:
         time.sleep(0.1)
 
 
-def inspect(session: Session, live: str) -> Target:
+def inspect(session: Session, live: str, logins: Logins) -> Target:
     """Everything that decides whether a restore can succeed."""
+    owner = logins.owner.user
     version, major, user, superuser, may_create, folder, slots, role_slots = session.rows(_SERVER)[0]
     names = tuple(marked.database for marked in session.databases())
     privilege = "SET" if major >= 16 else "MEMBER"
@@ -155,17 +161,32 @@ def inspect(session: Session, live: str) -> Target:
         major=major,
         user=user,
         maintenance=session.url.database,
+        loader=read_loader(owner, session.rows(LOADING, list(POWERFUL), live, live, owner)),
         superuser=superuser,
         may_create=may_create,
         system_identifier=_system_identifier(session),
-        roles=tuple(Role(*row) for row in session.rows(_ROLES.format(privilege=privilege))),
+        roles=tuple(Role(*row) for row in session.rows(_ROLES.format(privilege=privilege), owner)),
         extensions=tuple(Extension(*row) for row in session.rows(_EXTENSIONS.format(trusted=trusted))),
         tablespaces=tuple(row[0] for row in session.rows("SELECT spcname FROM pg_catalog.pg_tablespace")),
         free_connections=slots if role_slots is None else min(slots, role_slots),
         free_bytes=_free_bytes(session.url, folder),
         databases=names,
         live=look_at(session, live) if live in names else None,
+        live_extensions=_extensions_of(logins.owner, live) if live in names and superuser else (),
     )
+
+
+def _extensions_of(owner: DatabaseUrl, database: str) -> tuple[str, ...]:
+    """The extensions that somebody who might has created there."""
+    try:
+        connection = connect(for_programs(owner, database))
+    except BackupError:
+        return ()  # the restore then says which extension it may not create
+    try:
+        found = Session(owner, connection).rows("SELECT extname FROM pg_catalog.pg_extension ORDER BY 1")
+        return tuple(row[0] for row in found)
+    finally:
+        connection.close()
 
 
 def look_at(session: Session, database: str) -> Live:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ._database_url import DatabaseUrl
 from ._pg_config import Config, Database
 from ._pg_schedule import on_calendar
 from ._systemd import HARDENING
@@ -112,4 +113,10 @@ def _quoted(path: str) -> str:
 
 
 def _uses_socket(database: Database) -> bool:
-    return any(url.host.startswith("/") for url in (database.parsed_url, database.admin, database.drill_server))
+    return any(url.host.startswith("/") for url in _urls(database))
+
+
+def _urls(database: Database) -> Iterator[DatabaseUrl]:
+    yield database.parsed_url
+    for logins in (database.logins, database.drill_logins):
+        yield from (logins.admin, logins.owner)

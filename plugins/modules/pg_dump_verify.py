@@ -57,6 +57,11 @@ options:
       For O(drill), the server to restore on, as C(postgresql://user:password@host:5432/database); its role must be
       allowed to create databases. It may be another one than the dump's.
     type: str
+  owner_url:
+    description:
+      - For O(drill), the role that loads the backup on that server, by default that of O(url). Code in the backup runs
+        with its rights, so a superuser or another powerful role is refused.
+    type: str
   hashed:
     description: With O(drill), compare the tables' hashes too, where the backup has them.
     type: bool
@@ -118,6 +123,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_config import che
 from ansible_collections.quayside.web.plugins.module_utils._pg_drill import drill
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import Backup, BackupError, check_name
 from ansible_collections.quayside.web.plugins.module_utils._pg_restore_plan import choose
+from ansible_collections.quayside.web.plugins.module_utils._pg_rights import Logins
 from ansible_collections.quayside.web.plugins.module_utils._pg_store import find, load
 
 ALL = "all"
@@ -159,9 +165,9 @@ def look(given: dict[str, Any], before: list[Backup]) -> list[Backup]:
     after = [verify(root, name, backup.id, identity=identity) for backup in before]
     if given["drill"] and all(backup.verified for backup in after):
         wait = check_seconds("wait", given["wait"])
-        server = parse(given["url"])
+        logins = Logins(parse(given["url"]), parse(given["owner_url"] or given["url"]))
         for backup in after:
-            drill(root, name, backup.id, server, hashed=given["hashed"], identity=identity, wait=wait)
+            drill(root, name, backup.id, logins, hashed=given["hashed"], identity=identity, wait=wait)
         after = [find(root, name, backup.id) for backup in after]
     return after
 
@@ -175,6 +181,7 @@ def main() -> None:
             "identity": {"type": "path"},
             "drill": {"type": "bool", "default": False},
             "url": {"type": "str", "no_log": True},
+            "owner_url": {"type": "str", "no_log": True},
             "hashed": {"type": "bool", "default": True},
             "wait": {"type": "int", "default": 300},
         },

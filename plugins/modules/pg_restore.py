@@ -49,9 +49,17 @@ options:
     required: true
   admin_url:
     description:
-      - The same server with a role that may create databases and owns, or is a superuser over, what is restored.
+      - The same server with a role that may create databases, and may give them to the role of O(owner_url).
+      - It creates, renames and drops databases, and runs nothing that a backup holds.
       - As root a URL with a socket, such as C(postgresql://postgres@%2Fvar%2Frun%2Fpostgresql/postgres), logs in as the
         system user of that name.
+      - O(url) by default.
+    type: str
+  owner_url:
+    description:
+      - The same server with the role that loads the backup and owns what it loads. Code in the backup runs with its
+        rights, so a superuser, a role with C(CREATEROLE) or C(REPLICATION), a member of such roles as
+        C(pg_read_all_data) and a member of other apps' roles are refused.
       - O(url) by default.
     type: str
   backup:
@@ -237,6 +245,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_config import che
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError, check_name
 from ansible_collections.quayside.web.plugins.module_utils._pg_restore import preflight, restore
 from ansible_collections.quayside.web.plugins.module_utils._pg_restore_plan import Request
+from ansible_collections.quayside.web.plugins.module_utils._pg_rights import Logins
 from ansible_collections.quayside.web.plugins.module_utils._pg_swap import look_for_old, undo
 
 
@@ -272,7 +281,7 @@ def take_back(given: dict[str, Any], admin: DatabaseUrl, database: str, check: b
     return {key: value for key, value in done.to_dict().items() if key not in left_out}
 
 
-def put_back(given: dict[str, Any], admin: DatabaseUrl, request: Request, check: bool) -> dict[str, Any]:
+def put_back(given: dict[str, Any], logins: Logins, request: Request, check: bool) -> dict[str, Any]:
     """Restore, or in check mode find out whether that would succeed."""
     root, name, wanted = given["root"], given["name"], given["backup"]
     source = {key: value for key, value in (given["from"] or {}).items() if value is not None}
@@ -283,9 +292,9 @@ def put_back(given: dict[str, Any], admin: DatabaseUrl, request: Request, check:
     if target:
         wanted = bring(target, root, name, wanted, request.force)
     if check:
-        plan = preflight(root, name, wanted, admin, request)
+        plan = preflight(root, name, wanted, logins, request)
         return {**plan.to_dict(), "diff": plan.diff()}
-    return restore(root, name, wanted, admin, request).to_dict()
+    return restore(root, name, wanted, logins, request).to_dict()
 
 
 def main() -> None:
@@ -294,6 +303,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "url": {"type": "str", "required": True, "no_log": True},
             "admin_url": {"type": "str", "no_log": True},
+            "owner_url": {"type": "str", "no_log": True},
             "backup": {"type": "str", "default": "latest"},
             "root": {"type": "path", "default": "/var/backups/quayside"},
             "from": {"type": "dict", "options": OFFSITE},
@@ -318,12 +328,12 @@ def main() -> None:
     try:
         check_name(given["name"])
         url = parse(given["url"])
-        admin = parse(given["admin_url"]) if given["admin_url"] else url
+        logins = Logins(*(parse(given[key]) if given[key] else url for key in ("admin_url", "owner_url")))
         request = read_request(given, url)
         if given["undo"]:
-            result = take_back(given, admin, url.database, module.check_mode)
+            result = take_back(given, logins.admin, url.database, module.check_mode)
         else:
-            result = put_back(given, admin, request, module.check_mode)
+            result = put_back(given, logins, request, module.check_mode)
     except (BackupError, DatabaseUrlError) as error:
         module.fail_json(msg=f"{'Undo' if given['undo'] else 'Restore'} of {given['name']}: {error}")
     for warning in result.pop("warnings", []):

@@ -263,7 +263,12 @@ def test_a_dump_that_does_not_decode_ends_the_count(clients: Path, root: str, se
 def test_patterns_and_hashes_are_told(clients: Path, root: str) -> None:
     manifest = take(root, "ledger", URL, Options(include=("public.p*",), exclude=("log",), hashed=True))
     called = (clients / "calls").read_text()
-    for argument in ("--table=public.p*", '--table="public"."part"', '--exclude-table="public"."log"', "--strict-names"):
+    for argument in (
+        "--table=public.p*",
+        '--table="public"."part"',
+        '--exclude-table="public"."log"',
+        "--strict-names",
+    ):
         assert argument in called
     assert (manifest.include, manifest.exclude, manifest.partial) == (("public.p*",), ("log",), True)
     assert manifest.tables[0].hash == "000000000000002a"
