@@ -14,6 +14,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_config import (
     to_json,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError
+from ansible_collections.quayside.web.plugins.module_utils._pg_rights import Logins
 from ansible_collections.quayside.web.plugins.module_utils._pg_rotation import Keep
 
 SECRET = "s3ntinel"
@@ -81,11 +82,16 @@ def test_what_was_left_out_of_a_module_is_as_if_not_given() -> None:
 
 def test_servers() -> None:
     (plain,) = parse_config(settings()).databases
-    assert plain.admin == plain.drill_server == plain.parsed_url
+    assert plain.logins == plain.drill_logins == Logins(plain.parsed_url, plain.parsed_url)
     (full,) = parse_config(EVERYTHING).databases
-    assert (full.admin.user, full.drill_server.user, full.drill_server.host) == ("admin", "drill", "other")
+    assert (full.admin.user, full.drill_logins.admin.user, full.drill_logins.owner.host) == ("admin", "drill", "other")
     (admin,) = parse_config(settings(admin_url="postgresql://a@h/postgres")).databases
-    assert admin.drill_server.user == "a"
+    assert (admin.drill_logins.admin.user, admin.drill_logins.owner.user) == ("a", admin.parsed_url.user)
+    (owner,) = parse_config(
+        settings(owner_url="postgresql://o@h/d", drill={"owner_url": "postgresql://p@h/d"})
+    ).databases
+    assert (owner.logins.owner.user, owner.drill_logins.owner.user) == ("o", "p")
+    assert owner.logins.admin == owner.drill_logins.admin == owner.parsed_url
 
 
 @pytest.mark.parametrize("drill", [False, {"enabled": False}])

@@ -26,9 +26,10 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_repository import
     Table,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_restore_plan import Plan
+from ansible_collections.quayside.web.plugins.module_utils._pg_rights import Logins
 from ansible_collections.quayside.web.plugins.module_utils._pg_store import find
 
-ADMIN = DatabaseUrl("h", 5432, "admin", "", "postgres", {})
+LOGINS = Logins(DatabaseUrl("h", 5432, "admin", "", "postgres", {}), DatabaseUrl("h", 5432, "app", "", "d", {}))
 CONTENT = b"PGDMP"
 EARLIER = Proof("2026-11-14T04:30:00Z", 20.0, "15.7", 2, 3)
 GOOD = Manifest(
@@ -73,7 +74,7 @@ class Bench:
     def maintenance(self, _admin: DatabaseUrl) -> Iterator[None]:
         yield
 
-    def prepare(self, _session: Any, manifest: Manifest, *_: Any) -> tuple[Plan, Target]:
+    def prepare(self, _session: Any, _logins: Logins, manifest: Manifest, *_: Any) -> tuple[Plan, Target]:
         if self.refusal:
             raise BackupError(self.refusal)
         return Plan(manifest, "ledger_drill_x", "ledger", "", 2, 15, manifest.tables), Target("15.8", 15, "a", "p")
@@ -86,7 +87,7 @@ class Bench:
         yield
 
     def drill(self, **more: Any) -> Proof:
-        return drill(str(self.root), "ledger", "latest", ADMIN, **more)
+        return drill(str(self.root), "ledger", "latest", LOGINS, **more)
 
     @property
     def kept(self) -> Proof | None:
@@ -145,6 +146,6 @@ def test_a_wrong_key_disproves_nothing(bench: Bench, monkeypatch: pytest.MonkeyP
 
 
 def test_a_dump_is_proven_before_it_has_a_name(bench: Bench, tmp_path: Path) -> None:
-    proof = prove_file(tmp_path / "draft" / DUMP, replace(GOOD, verified_at="", proof=None), ADMIN)
+    proof = prove_file(tmp_path / "draft" / DUMP, replace(GOOD, verified_at="", proof=None), LOGINS)
     assert proof.problem == "" and proof.rows == 3
     assert bench.kept == EARLIER

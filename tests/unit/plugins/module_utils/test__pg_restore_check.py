@@ -18,6 +18,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_restore_check imp
     owner_problems,
 )
 from ansible_collections.quayside.web.plugins.module_utils._pg_restore_plan import Request
+from ansible_collections.quayside.web.plugins.module_utils._pg_rights import Loader
 
 MANIFEST = Manifest(
     "20261121T030000Z",
@@ -39,6 +40,7 @@ TARGET = Target(
     15,
     "admin",
     "postgres",
+    Loader("app"),
     system_identifier="111",
     roles=(Role("app"), Role("admin"), Role("boss", reachable=False)),
     extensions=(Extension("plpgsql"), Extension("pg_buffercache", permitted=False)),
@@ -85,6 +87,17 @@ def test_nothing_speaks_against_a_good_restore() -> None:
         pytest.param(
             {"target": {"free_connections": 3}}, "has 3 free connections and a restore needs 4", id="connections"
         ),
+        pytest.param({"target": {"loader": Loader("app", superuser=True)}}, "and it is a superuser", id="superuser"),
+        pytest.param(
+            {"target": {"loader": Loader("app", superuser=True)}, "request": {"data_only": True}},
+            "and it is a superuser",
+            id="superuser-for-rows",
+        ),
+        pytest.param(
+            {"target": {"roles": (Role("app", assignable=False), Role("admin"))}},
+            'may not make a database for app, which loads the backup; GRANT "app" TO "admin";',
+            id="loader-out-of-reach",
+        ),
         pytest.param({"target": {"may_create": False}}, 'ALTER ROLE "admin" CREATEDB;', id="createdb"),
         pytest.param(
             {"needs": {"roles": ("app", "ghost", "The Other")}},
@@ -92,7 +105,9 @@ def test_nothing_speaks_against_a_good_restore() -> None:
             id="roles",
         ),
         pytest.param(
-            {"needs": {"roles": ("boss",), "owners": ("boss",)}}, 'GRANT "boss" TO "admin";', id="role-out-of-reach"
+            {"needs": {"roles": ("boss",), "owners": ("boss",)}},
+            "The role app may not give anything to boss, which owns a part of the dump; pass no_owner",
+            id="role-out-of-reach",
         ),
         pytest.param(
             {"needs": {"named": ("ghost",)}, "request": {"no_owner": True}},

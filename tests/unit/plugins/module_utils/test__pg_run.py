@@ -259,8 +259,8 @@ def test_the_drill_of_a_run_restores_the_plain_dump(world: World, monkeypatch: p
         world.root, manifest(proof=prove(Path("/draft/dump.pgc"), manifest()))
     )
     assert world.run(drill=True).proof == PROOF
-    ((dump, found, server, _log, more),) = asked
-    assert (dump, found, server.host, more) == (Path("/draft/dump.pgc"), manifest(), "h", {"hashed": False})
+    ((dump, found, logins, _log, more),) = asked
+    assert (dump, found, logins.admin.host, more) == (Path("/draft/dump.pgc"), manifest(), "h", {"hashed": False})
 
 
 @pytest.mark.parametrize(("problem", "event"), [("", "success"), ("a table is missing", "failure")])

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
@@ -104,9 +105,12 @@ def test_names_that_look_like_something_else_stay_names() -> None:
 class Session:
     """A server that keeps what it is told, refuses some of it, and has databases."""
 
-    def __init__(self, major: int = 15, refuse: str = "", databases: tuple[Marked, ...] = ()) -> None:
+    def __init__(
+        self, major: int = 15, refuse: str = "", databases: tuple[Marked, ...] = (), done: list[str] | None = None
+    ) -> None:
         self.major, self.refuse, self.found = major, refuse, databases
-        self.done: list[str] = []
+        self.url = replace(URL, user="admin")
+        self.done: list[str] = [] if done is None else done
 
     def do(self, statement: str) -> None:
         if self.refuse and self.refuse in statement:
@@ -125,26 +129,50 @@ MARK = Mark(DRILL, "x", "d", "h", "2026-11-21T03:00:00Z")
 SQL = DatabaseSql("CREATE DATABASE s", "app", ("GRANT",), ("ALTER DATABASE s SET a", "ALTER ROLE r SET b"))
 
 
-def test_a_scratch_database_is_marked_before_anything_else() -> None:
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said in the sessions with a scratch database, each with its role."""
+    statements: list[str] = []
+
+    @contextmanager
+    def connected(url: DatabaseUrl, database: str) -> Iterator[Session]:
+        session = Session(refuse="ALTER ROLE")
+        yield session
+        statements.extend(f"{url.user} in {database}: {statement}" for statement in session.done)
+
+    monkeypatch.setattr(_pg_scratch, "connected", connected)
+    return statements
+
+
+def made(session: Session, *, grants: bool = True, extensions: tuple[str, ...] = ()) -> list[str]:
+    wanted = replace(plan(WHOLE), extensions=extensions)
+    return create(session, replace(URL, user="app"), SQL, MARK, wanted, grants=grants)  # type: ignore[arg-type]
+
+
+def test_a_scratch_database_is_marked_before_anything_else_and_given_away_before_the_dump_speaks(
+    said: list[str],
+) -> None:
     session = Session()
-    assert create(session, SQL, MARK, plan(WHOLE), owner="app", grants=True) == []  # type: ignore[arg-type]
+    assert made(session, extensions=("postgis",)) == ["left out for want of rights: ALTER ROLE r SET b"]
     assert session.done[0] == "CREATE DATABASE s"
     assert session.done[1].startswith('COMMENT ON DATABASE "d_restore_x" IS ')
-    assert session.done[2:] == [*SQL.settings, 'ALTER DATABASE "d_restore_x" OWNER TO "app"', "GRANT"]
+    assert session.done[2:] == ['ALTER DATABASE "d_restore_x" OWNER TO "app"']
+    assert said == [
+        'admin in d_restore_x: CREATE EXTENSION "postgis"',
+        "app in d_restore_x: ALTER DATABASE s SET a",
+        "app in d_restore_x: GRANT",
+    ]
 
 
-def test_without_owners_nobodys_settings_and_grants_are_made() -> None:
-    session = Session()
-    create(session, SQL, MARK, plan(WHOLE), owner="", grants=False)  # type: ignore[arg-type]
-    assert session.done[2:] == ["ALTER DATABASE s SET a"]
+def test_without_owners_nobodys_settings_and_grants_are_made(said: list[str]) -> None:
+    made(Session(), grants=False)
+    assert said == ["app in d_restore_x: ALTER DATABASE s SET a"]
 
 
-def test_settings_that_are_not_ours_to_make_are_told() -> None:
-    session = Session(refuse="ALTER ROLE")
-    told = create(session, SQL, MARK, plan(WHOLE), owner="app", grants=True)  # type: ignore[arg-type]
-    assert told == ["left out for want of rights: ALTER ROLE r SET b"]
+def test_a_database_that_may_not_be_given_away(said: list[str]) -> None:
     with pytest.raises(BackupError, match="d_restore_x cannot be made like the dump's: it is refused"):
-        create(Session(refuse="OWNER"), SQL, MARK, plan(WHOLE), owner="app", grants=True)  # type: ignore[arg-type]
+        made(Session(refuse="OWNER"))
+    assert said == []
 
 
 @pytest.mark.parametrize(

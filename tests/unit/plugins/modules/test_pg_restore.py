@@ -55,8 +55,14 @@ def test_a_restore_tells_what_it_did(
     assert result["changed"] and result["id"] == MANIFEST.id and result["duration"] == 2.25
     assert (result["old_database"], result["undo"]) == ("ledger_old_x", "quayside-backup undo ledger")
     assert "ledger: the disk is not known" in " ".join(warned)
-    root, name, wanted, admin, request = restored[0]
-    assert (root, name, wanted, admin.user, admin.database) == ("/r", "ledger", "2026-11-21T03:00", "admin", "postgres")
+    root, name, wanted, logins, request = restored[0]
+    assert (root, name, wanted, logins.admin.user, logins.admin.database) == (
+        "/r",
+        "ledger",
+        "2026-11-21T03:00",
+        "admin",
+        "postgres",
+    )
     assert request == Request(database="ledger", jobs=3, keep_old_days=2)
 
 
@@ -82,7 +88,12 @@ def test_requests(
 
 def test_without_an_admin_the_app_restores(capsys: pytest.CaptureFixture[str], restored: list[tuple[Any, ...]]) -> None:
     run(capsys, admin_url=None)
-    assert restored[0][3].user == "app"
+    assert (restored[0][3].admin.user, restored[0][3].owner.user) == ("app", "app")
+
+
+def test_the_owner_loads(capsys: pytest.CaptureFixture[str], restored: list[tuple[Any, ...]]) -> None:
+    run(capsys, owner_url=f"postgresql://owner:{KEY}@h/ledger")
+    assert (restored[0][3].admin.user, restored[0][3].owner.user) == ("admin", "owner")
 
 
 def test_check_mode_shows_the_plan(
