@@ -84,7 +84,8 @@ def struck(host: Host) -> str:
 
 @both
 def test_the_attacks_work_on_whoever_does_not_expect_them(host: Host) -> None:
-    host.sql("SELECT count(*), current_setting('port') FROM pg_catalog.pg_class WHERE relname = name 'pg_class'", "hostile")
+    sql = "SELECT count(*), current_setting('port') FROM pg_catalog.pg_class WHERE relname = name 'pg_class'"
+    host.sql(sql, "hostile")
     host.sql("INSERT INTO public.orders VALUES (0, 'zero')", "hostile")
     host.sql("SELECT (o.*)::text FROM public.orders o", "hostile")
     found = struck(host).split()
