@@ -100,14 +100,15 @@ def test_one_table_its_rows_alone_and_into_another_database(host: Host) -> None:
 def test_what_the_other_server_lacks_is_told_all_at_once_before_anything_is_made(host: Host) -> None:
     newest(host)
     other = "postgresql://postgres@/postgres?host=/var/run/postgresql&port=5433"
-    done = refused(
-        host.backup("restore", "shop", "--url", other), "allow_other_cluster", "no role reader, shop", "CREATE ROLE"
-    )
-    assert "CREATE ROLE" in done.said
+    owner = "postgresql://shop:elsewhere@127.0.0.1:5433/postgres\n"
+    restore = ("quayside-backup", "restore", "shop", "--url", other, "--owner-url", "-")
+    done = refused(host.run(*restore, text=owner), "allow_other_cluster", "no role reader, shop", "CREATE ROLE")
+    assert "no role shop, which is to load the backup" in done.said
     assert "shop" not in host.sql("SELECT datname FROM pg_database", port=5433).split()
-    host.sql("CREATE ROLE reader; CREATE ROLE shop LOGIN", port=5433)
+    host.sql("CREATE ROLE reader; CREATE ROLE shop LOGIN PASSWORD 'elsewhere'", port=5433)
     try:
-        good(host.backup("restore", "shop", "--url", other, "--allow-other-cluster"))
+        refused(host.backup("restore", "shop", "--url", other), "The role postgres must not load a backup")
+        good(host.run(*restore, "--allow-other-cluster", text=owner))
         assert host.sql("SELECT count(*) FROM pgbench_accounts", "shop", 5433) == "500000"
         assert host.sql("SELECT count(*) FROM pgbench_accounts", "shop") == "500000"
     finally:
@@ -121,7 +122,7 @@ def test_another_host_s_server_and_no_way_back_to_an_older_release() -> None:
     restore = ("quayside-backup", "restore", "shop", "--url", "-", "--allow-other-cluster", "--into")
     guest = "postgresql://guest:guest@{}/postgres\n"
     for host in HOSTS:
-        host.sql("CREATE ROLE guest SUPERUSER LOGIN PASSWORD 'guest'")
+        host.sql("CREATE ROLE guest CREATEDB LOGIN PASSWORD 'guest' IN ROLE shop")
     try:
         refused(DEBIAN13.run(*restore, "newer", text=guest.format("debian12")), "there is no way back")
         good(DEBIAN12.run(*restore, "older", text=guest.format("debian13")))
