@@ -66,6 +66,7 @@ _DATABASE: dict[str, Any] = {
         "options": {
             "enabled": {"type": "bool", "default": True},
             "schedule": {"type": "str", "default": "Sun 04:30"},
+            "server": {"type": "str"},
             "url": {"type": "str", "no_log": True},
             "owner_url": {"type": "str", "no_log": True},
         },

@@ -10,6 +10,7 @@ from typing import Any
 from ._age import check_recipients
 from ._database_url import DatabaseUrlError, parse
 from ._offsite import parse_targets
+from ._pg_config import check_server
 from ._pg_repository import BackupError
 from ._pg_schedule import check_schedule
 from ._rules import Either, Key, ListOf, Problem, Record, Rule, boolean, integer, text
@@ -60,7 +61,14 @@ _KEEP = Record(
         "yearly": Key(integer(0, 10000), 0),
     }
 )
-_DRILL = Record({"schedule": Key(_SCHEDULE, "Sun 04:30"), "url": Key(_URL), "owner_url": Key(_URL)})
+_DRILL = Record(
+    {
+        "schedule": Key(_SCHEDULE, "Sun 04:30"),
+        "server": Key(_parsed("local or same", check_server)),
+        "url": Key(_URL),
+        "owner_url": Key(_URL),
+    }
+)
 
 BACKUP = Either(
     Record(

@@ -22,6 +22,8 @@ from ._pg_schedule import check_schedule
 
 PATH = "/etc/quayside/backup.json"
 FORMAT = 1
+#: Where a drill restores: in a throw-away server on this host, or on the database's own.
+LOCAL, SAME = "local", "same"
 
 #: What a target of copies has that nobody else may read.
 OFFSITE_SECRETS = ("access_key", "secret_key", "password")
@@ -34,9 +36,13 @@ _DATABASE_KEYS = (
 
 @dataclass(frozen=True)
 class Drill:
-    """When to restore for practice, and on which server; an empty url for that of admin_url and owner_url."""
+    """When to restore for practice, and where: in a throw-away server here, or on the one of admin_url and owner_url.
+
+    A url names another server.
+    """
 
     schedule: str = "Sun 04:30"
+    server: str = LOCAL
     url: str = field(default="", repr=False)
     owner_url: str = field(default="", repr=False)
 
@@ -77,10 +83,10 @@ class Database:
         return Logins(self.admin, self._parse("owner_url", self.owner_url or self.url))
 
     @property
-    def drill_logins(self) -> Logins:
-        """The roles of a drill: where its scratch database is made."""
+    def drill_logins(self) -> Logins | None:
+        """The roles of a drill, where its scratch database is made; None for a throw-away server."""
         if self.drill is None or not (self.drill.url or self.drill.owner_url):
-            return self.logins
+            return None if self.drill is None or self.drill.server == LOCAL else self.logins
         admin = self._parse("drill.url", self.drill.url) if self.drill.url else self.admin
         owner = self._parse("drill.owner_url", self.drill.owner_url) if self.drill.owner_url else admin
         return Logins(admin, owner)
@@ -195,11 +201,23 @@ def _parse_drill(given: object) -> Drill | None:
     if given is False:
         return None
     entry = mapping("drill", given, "false, or a mapping with schedule and url")
-    check_keys("drill", entry, ("enabled", "schedule", "url", "owner_url"))
+    check_keys("drill", entry, ("enabled", "schedule", "server", "url", "owner_url"))
     if not boolean("drill.enabled", entry.get("enabled", True)):
         return None
     schedule = check_schedule(entry.get("schedule") or "Sun 04:30", "drill.schedule")
-    return Drill(schedule, str(entry.get("url") or ""), str(entry.get("owner_url") or ""))
+    urls = [str(entry.get(key) or "") for key in ("url", "owner_url")]
+    server = check_server(entry.get("server") or (SAME if any(urls) else LOCAL))
+    if server == LOCAL and any(urls):
+        raise BackupError(
+            f"drill.server is {LOCAL}, which needs no url and no owner_url; leave them out, or the server."
+        )
+    return Drill(schedule, server, *urls)
+
+
+def check_server(value: object) -> str:
+    if value not in (LOCAL, SAME):
+        raise BackupError(f"drill.server is {str(value)[:30]!r}; {LOCAL} and {SAME} are accepted.")
+    return str(value)
 
 
 def to_json(config: Config, *, redacted: bool = False) -> str:
@@ -240,8 +258,9 @@ def _drill_to_dict(drill: Drill, database: Database, redacted: bool) -> dict[str
     logins = database.drill_logins
     return {
         "schedule": drill.schedule,
-        "url": _shown(drill.url, logins.admin, redacted),
-        "owner_url": _shown(drill.owner_url, logins.owner, redacted),
+        "server": drill.server,
+        "url": _shown(drill.url, logins.admin, redacted) if logins else "",
+        "owner_url": _shown(drill.owner_url, logins.owner, redacted) if logins else "",
     }
 
 

@@ -30,8 +30,10 @@ _OPTIONS = frozenset(
         *("ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE", "TABLESPACE"),
     )
 )
+_LOCALES = ("LOCALE_PROVIDER", "LOCALE", "LC_COLLATE", "LC_CTYPE", "ICU_LOCALE", "ICU_RULES", "BUILTIN_LOCALE")
+_QUOTED = r"""[eE]?'(?:[^'\\]|\\.|'')*'|"(?:[^"]|"")*\""""
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
-_VALUE = re.compile(r"""[eE]?'.*'|"(?:[^"]|"")*"|[^\W\d][\w$]*""", re.DOTALL)
+_VALUE = re.compile(rf"(?:{_QUOTED})|[^\W\d][\w$]*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,15 @@ def _string(token: str) -> str:
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if token[0] in "eE" else text
 
 
-def fit_create(create: str, server: int, tablespaces: bool) -> str:
-    """A CREATE DATABASE that this major understands, on the default tablespace if the dump's are not there."""
+def fit_create(create: str, server: int, tablespaces: bool, *, locale: bool = True) -> str:
+    """A CREATE DATABASE that this major understands, on the default tablespace if the dump's are not there.
+
+    Without its locale it gets the server's, or C for another encoding than UTF-8.
+    """
+    if not locale:
+        create = re.sub(rf" (?:{'|'.join(_LOCALES)}) = (?:{_QUOTED}|\w+)", "", create)
+        if " ENCODING = " in create and " ENCODING = 'UTF8'" not in create:
+            create += " LOCALE = 'C'"
     if server < 15:
         create = create.replace(" LOCALE_PROVIDER = libc", "")
-    return create if tablespaces else re.sub(r' TABLESPACE = (?:"(?:[^"]|"")*"|\w+)', "", create)
+    return create if tablespaces else re.sub(rf" TABLESPACE = (?:{_QUOTED}|\w+)", "", create)

@@ -62,7 +62,8 @@ class Request:
 class Plan:
     """What a restore will do. Nothing has been touched when there is one.
 
-    extensions are those that the admin creates, because the role that loads may not.
+    extensions are those that the admin creates, because the role that loads may not. local: in a throw-away server,
+    which has its own locale.
     """
 
     manifest: Manifest
@@ -75,6 +76,7 @@ class Plan:
     live: Live | None = None
     tablespaces: bool = True
     extensions: tuple[str, ...] = ()
+    local: bool = False
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

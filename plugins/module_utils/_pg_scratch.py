@@ -80,7 +80,7 @@ def create(
     name = plan.scratch
     statement = sql.create or f"CREATE DATABASE {quote(name)} TEMPLATE template0"
     try:
-        session.do(fit_create(statement, session.major, plan.tablespaces))
+        session.do(fit_create(statement, session.major, plan.tablespaces, locale=not plan.local))
     except BackupError as error:
         hint = "; install its locale on the server and restart that" if "locale" in str(error) else ""
         raise BackupError(f"The database {name} cannot be created: {error}{hint}.") from None
@@ -115,6 +115,14 @@ def connected(url: DatabaseUrl, database: str) -> Iterator[Session]:
         yield Session(replace(url, database=database), connection)
     finally:
         connection.close()
+
+
+def make_roles(session: Session, names: Sequence[str]) -> None:
+    """Roles that a dump names, in a server that has none: nobody can log in as one."""
+    known = {name for (name,) in session.rows("SELECT rolname FROM pg_catalog.pg_roles")}
+    for name in names:
+        if name not in known:
+            session.do(f"CREATE ROLE {quote(name)} NOLOGIN")
 
 
 def set_comment(session: Session, name: str, text: str) -> None:

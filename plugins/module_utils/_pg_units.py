@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ._database_url import DatabaseUrl
+from ._pg_cluster import FOLDER
 from ._pg_config import Config, Database
 from ._pg_schedule import on_calendar
 from ._systemd import HARDENING
@@ -69,6 +70,13 @@ RandomizedDelaySec={spread}
 WantedBy=timers.target
 """
 
+#: What it takes to make a sandbox for a throw-away server. The program inside has none of it.
+_SANDBOXING = """\
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETPCAP CAP_SETUID CAP_SYS_ADMIN
+CapabilityBoundingSet=CAP_SYS_NICE CAP_SYS_RESOURCE
+RestrictNamespaces=false
+"""
+
 
 def services(config: Config) -> Iterator[tuple[str, str]]:
     """Name and text of each service; they are templates, the instance is a database."""
@@ -81,9 +89,16 @@ def services(config: Config) -> Iterator[tuple[str, str]]:
         ("quayside-backup@.service", "Verified PostgreSQL backup", "run"),
         ("quayside-backup-drill@.service", "Restore for practice of the PostgreSQL backup", "drill"),
     ):
-        text = _SERVICE.format(description=description, command=COMMAND, arguments=arguments, writable=writable)
-        yield name, text + HARDENING + capabilities
+        local = arguments == "drill" and any(drills_here(database) for database in config.databases)
+        paths = f"{writable} -{FOLDER}" if local else writable
+        text = _SERVICE.format(description=description, command=COMMAND, arguments=arguments, writable=paths)
+        yield name, text + HARDENING + capabilities + (_SANDBOXING if local else "")
     yield "quayside-backup-report@.service", _REPORT
+
+
+def drills_here(database: Database) -> bool:
+    """Whether a drill makes a throw-away server on this host."""
+    return database.drill is not None and database.drill_logins is None
 
 
 def timers(database: Database, spread: int) -> Iterator[tuple[str, str]]:
@@ -118,5 +133,5 @@ def _uses_socket(database: Database) -> bool:
 
 def _urls(database: Database) -> Iterator[DatabaseUrl]:
     yield database.parsed_url
-    for logins in (database.logins, database.drill_logins):
+    for logins in filter(None, (database.logins, database.drill_logins)):
         yield from (logins.admin, logins.owner)
