@@ -101,12 +101,13 @@ def verify_backups(args: Namespace, config: Config, log: Log) -> int:
 def restore(args: Namespace, config: Config, log: Log) -> int:
     name = check_name(args.name)
     database = next((one for one in config.databases if one.name == name), None)
+    logins, wanted = _logins(args, database), args.backup
     request = Request(
         database=database.parsed_url.database if database else "",
         into=args.into,
         identity=args.identity,
         no_owner=args.no_owner,
-        owner=database.parsed_url.user if args.no_owner and database else "",
+        owner=logins.owner.user if args.no_owner else "",
         jobs=args.jobs,
         keep_old_days=database.keep_old_days if database else 7,
         data_only=args.data_only,
@@ -116,7 +117,6 @@ def restore(args: Namespace, config: Config, log: Log) -> int:
         allow_other_cluster=args.allow_other_cluster,
         ignore_space=args.ignore_space,
     )
-    logins, wanted = _logins(args, database), args.backup
     if args.source:
         target = config.find(name).target(args.source)
         if not args.check:

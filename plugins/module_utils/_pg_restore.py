@@ -170,7 +170,7 @@ def replace_database(job: Job) -> Result:
         with connected(job.logins.owner, plan.scratch) as loader:
             for statement in sql.limits:
                 loader.do(statement)
-        _hand_over(job, sql.owner)
+        _hand_over(job, _first_owner(job, sql.owner))
         expires = expiry(utc_now(), request.keep_old_days) if plan.old else ""
         live = job.target.live if plan.old else None
         comment = live.comment if live else ""
@@ -195,7 +195,8 @@ def built(job: Job, kind: str) -> Iterator[None]:
     try:
         with timer.step("create"):
             grants = not request.no_owner
-            job.notes.extend(create(job.session, job.logins.owner, sql, mark, plan, grants=grants))
+            owner = _first_owner(job, sql.owner)
+            job.notes.extend(create(job.session, job.logins.owner, sql, mark, plan, owner=owner, grants=grants))
         with timer.step("restore"):
             log_step(job, f"restoring into {plan.scratch} with {plan.jobs} jobs")
             _make_schemas(job, url)
@@ -216,18 +217,22 @@ def built(job: Job, kind: str) -> Iterator[None]:
             drop(job.session, plan.scratch)
 
 
-def _hand_over(job: Job, dumped: str) -> None:
-    """Give the new database to the owner of the one it replaces, or to the dump's where there is none."""
-    live, request, target = job.target.live, job.request, job.target
-    wanted = live.owner if live and job.plan.old else request.owner if request.no_owner else dumped
-    role = target.role(wanted)
-    if role is None or wanted == target.loader.name:
+def _first_owner(job: Job, dumped: str) -> str:
+    """Whose the database is while it is loaded: the dump's owner, if the role that loads could be that role anyway."""
+    role = job.target.role(job.request.owner if job.request.no_owner else dumped)
+    return role.name if role and role.reachable and role.assignable else job.target.loader.name
+
+
+def _hand_over(job: Job, first: str) -> None:
+    """Give the new database to the owner of the one that it replaces."""
+    live = job.target.live if job.plan.old else None
+    if live is None or live.owner == first:
         return
-    # What the dump says counts as far as the role could do that itself.
-    if role.assignable and (live or role.reachable):
-        job.session.do(f"ALTER DATABASE {quote(job.plan.scratch)} OWNER TO {quote(wanted)}")
+    role = job.target.role(live.owner)
+    if role and role.assignable:
+        job.session.do(f"ALTER DATABASE {quote(job.plan.scratch)} OWNER TO {quote(live.owner)}")
     else:
-        job.notes.append(f"{job.plan.final} belongs to {target.loader.name} now, and not to {wanted}")
+        job.notes.append(f"{job.plan.final} belongs to {first} now, and no longer to {live.owner}")
 
 
 def _make_schemas(job: Job, url: DatabaseUrl) -> None:
@@ -244,7 +249,7 @@ def _arguments(job: Job) -> list[str]:
     request, arguments = job.request, []
     if request.no_owner:
         arguments += ["--no-owner", "--no-acl"]
-        if request.owner:
+        if request.owner not in ("", job.target.loader.name):
             arguments.append(f"--role={request.owner}")
     if not job.plan.tablespaces:
         arguments.append("--no-tablespaces")

@@ -112,6 +112,12 @@ def _right_problems(needs: Needs, target: Target, request: Request) -> list[str]
         if missing:
             lines = " ".join(f"CREATE ROLE {quote(role)};" for role in missing)
             problems.append(f"The server has no role {', '.join(missing)}, which is needed all the same; {lines}")
+        owner = target.role(request.owner)
+        if owner and not owner.reachable and owner != loader:
+            problems.append(
+                f"The role {target.loader.name} may not give anything to {owner.name}; leave owner out, or name the "
+                f"role of {owner.name} as owner_url."
+            )
     else:
         problems += owner_problems(needs, target)
     return problems + _extension_problems(needs, target)

@@ -71,11 +71,11 @@ def read_sql(dump: Path, client: int) -> str:
 
 
 def create(
-    session: Session, owner: DatabaseUrl, sql: DatabaseSql, mark: Mark, plan: Plan, *, grants: bool
+    session: Session, loader: DatabaseUrl, sql: DatabaseSql, mark: Mark, plan: Plan, *, owner: str, grants: bool
 ) -> list[str]:
-    """Make an empty database like the dump's, marked as ours, that belongs to the role of `owner`, a URL of it.
+    """Make an empty database like the dump's, marked as ours, for a role that loads; returns what that may not set.
 
-    Returns the settings that nobody here may set.
+    The owner is that role, or another one that it is a member of.
     """
     name = plan.scratch
     statement = sql.create or f"CREATE DATABASE {quote(name)} TEMPLATE template0"
@@ -90,18 +90,18 @@ def create(
         with connected(session.url, name) as made:
             for extension in plan.extensions:
                 made.do(f"CREATE EXTENSION {quote(extension)}")
-        if owner.user != session.url.user:
-            session.do(f"ALTER DATABASE {quote(name)} OWNER TO {quote(owner.user)}")
-        with connected(owner, name) as loader:
+        if owner != session.url.user:
+            session.do(f"ALTER DATABASE {quote(name)} OWNER TO {quote(owner)}")
+        with connected(loader, name) as loading:
             for statement in sql.settings if grants else sql.own_settings:
                 try:
-                    loader.do(statement)
+                    loading.do(statement)
                 except BackupError as error:
                     if "permission denied" not in str(error):
                         raise
                     left_out.append(f"left out for want of rights: {statement}")
             for statement in sql.grants if grants else ():
-                loader.do(statement)
+                loading.do(statement)
     except BackupError as error:
         raise BackupError(f"The database {name} cannot be made like the dump's: {error}.") from None
     return left_out

@@ -249,14 +249,14 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_rights import Log
 from ansible_collections.quayside.web.plugins.module_utils._pg_swap import look_for_old, undo
 
 
-def read_request(given: dict[str, Any], url: DatabaseUrl) -> Request:
+def read_request(given: dict[str, Any], database: str, loader: str) -> Request:
     """What is wanted; BackupError for what contradicts itself."""
     return Request(
-        database=url.database,
+        database=database,
         into=given["into"],
         identity=Path(given["identity"]) if given["identity"] else None,
         no_owner=given["no_owner"],
-        owner=given["owner"] or (url.user if given["no_owner"] else ""),
+        owner=given["owner"] or (loader if given["no_owner"] else ""),
         jobs=given["jobs"],
         keep_old_days=given["keep_old_days"],
         data_only=given["data_only"],
@@ -329,7 +329,7 @@ def main() -> None:
         check_name(given["name"])
         url = parse(given["url"])
         logins = Logins(*(parse(given[key]) if given[key] else url for key in ("admin_url", "owner_url")))
-        request = read_request(given, url)
+        request = read_request(given, url.database, logins.owner.user)
         if given["undo"]:
             result = take_back(given, logins.admin, url.database, module.check_mode)
         else:

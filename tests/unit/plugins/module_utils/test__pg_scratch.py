@@ -146,7 +146,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def made(session: Session, *, grants: bool = True, extensions: tuple[str, ...] = ()) -> list[str]:
     wanted = replace(plan(WHOLE), extensions=extensions)
-    return create(session, replace(URL, user="app"), SQL, MARK, wanted, grants=grants)  # type: ignore[arg-type]
+    return create(session, replace(URL, user="app"), SQL, MARK, wanted, owner="app", grants=grants)  # type: ignore[arg-type]
 
 
 def test_a_scratch_database_is_marked_before_anything_else_and_given_away_before_the_dump_speaks(
