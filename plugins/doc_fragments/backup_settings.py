@@ -223,11 +223,17 @@ options:
             description: When, in the form of O(databases[].schedule).
             type: str
             default: "Sun 04:30"
+          server:
+            description:
+              - Where the scratch database is made. V(local) is a throw-away server on the host itself, which needs no
+                right on any other; V(same) is the server of O(databases[].admin_url).
+              - V(local) by default, and another server where O(databases[].drill.url) names one.
+            type: str
           url:
-            description: The server for the scratch database; by default that of O(databases[].admin_url).
+            description: Another server for the scratch database, with a role that may create databases.
             type: str
           owner_url:
-            description: The role that loads the backup there; by default that of O(databases[].owner_url).
+            description: The role that loads the backup there, by default that of O(databases[].drill.url).
             type: str
       encrypt:
         description: Encrypt what is stored here and offsite with age.

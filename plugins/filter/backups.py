@@ -14,4 +14,8 @@ class FilterModule:
     """The filters of this file, by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"backup_packages": _backup_role.packages, "backup_settings": _backup_role.settings}
+        return {
+            "backup_drills_here": _backup_role.drills_here,
+            "backup_packages": _backup_role.packages,
+            "backup_settings": _backup_role.settings,
+        }

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ._pg_config import SAME
+
 #: For every database.
 PACKAGES = ("postgresql-client", "python3-psycopg2")
 
@@ -23,6 +25,19 @@ def _settings(entry: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("encrypt") is False:
         del given["encrypt"]
     return given
+
+
+def drills_here(databases: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether any of them is drilled in a throw-away server on its host, as they are by default."""
+    return any(_drills_here(entry.get("drill")) for entry in databases)
+
+
+def _drills_here(drill: object) -> bool:
+    if drill is False:
+        return False
+    given = drill if isinstance(drill, Mapping) else {}
+    elsewhere = given.get("server") == SAME or given.get("url") or given.get("owner_url")
+    return given.get("enabled") is not False and not elsewhere
 
 
 def packages(databases: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -82,10 +82,10 @@ def test_what_was_left_out_of_a_module_is_as_if_not_given() -> None:
 
 def test_servers() -> None:
     (plain,) = parse_config(settings()).databases
-    assert plain.logins == plain.drill_logins == Logins(plain.parsed_url, plain.parsed_url)
+    assert plain.logins == Logins(plain.parsed_url, plain.parsed_url) and plain.drill_logins is None
     (full,) = parse_config(EVERYTHING).databases
     assert (full.admin.user, full.drill_logins.admin.user, full.drill_logins.owner.host) == ("admin", "drill", "other")
-    (admin,) = parse_config(settings(admin_url="postgresql://a@h/postgres")).databases
+    (admin,) = parse_config(settings(admin_url="postgresql://a@h/postgres", drill={"server": "same"})).databases
     assert (admin.drill_logins.admin.user, admin.drill_logins.owner.user) == ("a", admin.parsed_url.user)
     (owner,) = parse_config(
         settings(owner_url="postgresql://o@h/d", drill={"owner_url": "postgresql://p@h/d"})
@@ -137,7 +137,12 @@ def test_unknown_target() -> None:
         (settings(admin_url=f"mysql://u:{SECRET}@h/d"), "Backup of ledger: admin_url: The database URL's scheme"),
         (settings(drill=True), "drill is bool and not what is accepted: false, or a mapping"),
         (settings(drill={"schedule": "25:00"}), "drill.schedule is '25:00'"),
-        (settings(drill={"when": "05:00"}), "drill has the unknown key 'when'; enabled, schedule, url"),
+        (
+            settings(drill={"when": "05:00"}),
+            "drill has the unknown key 'when'; enabled, schedule, server, url, owner_url",
+        ),
+        (settings(drill={"server": "there"}), "drill.server is 'there'; local and same are accepted"),
+        (settings(drill={"server": "local", "url": URL}), "drill.server is local, which needs no url and no owner_url"),
         (settings(drill={"url": f"postgresql://u:{SECRET}@h"}), "drill.url: The database URL names no database"),
         (settings(encrypt={}), "encrypt names no recipients"),
         (settings(encrypt={"recipients": []}), "recipients is empty"),

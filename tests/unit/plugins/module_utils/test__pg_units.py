@@ -25,11 +25,19 @@ def lines(name: str, settings: Config) -> list[str]:
 
 @pytest.mark.parametrize(("name", "command"), [(RUN, "run"), (DRILL, "drill")], ids=["backup", "drill"])
 def test_a_service_runs_its_command_in_a_cage_and_reports_when_it_fails(name: str, command: str) -> None:
-    found = lines(name, config())
+    found = lines(name, config(entry={"drill": {"server": "same"}}))
     assert f"ExecStart=/usr/local/bin/quayside-backup {command} %i --unit" in found
     assert "OnFailure=quayside-backup-report@%i.service" in found
     assert {"ReadWritePaths=/backups", "UMask=0077", "ProtectSystem=strict", "NoNewPrivileges=true"} <= set(found)
     assert [line for line in found if line.startswith("CapabilityBoundingSet")] == ["CapabilityBoundingSet="]
+
+
+def test_only_a_drill_in_a_server_of_its_own_may_make_a_sandbox() -> None:
+    def sandboxes(name: str, **drill: str) -> bool:
+        return any("CAP_SYS_ADMIN" in line for line in lines(name, config(entry={"drill": drill} if drill else {})))
+
+    assert sandboxes(DRILL) and not sandboxes(RUN) and not sandboxes(DRILL, server="same")
+    assert "ReadWritePaths=/backups -/var/lib/quayside-drill" in lines(DRILL, config())
 
 
 @pytest.mark.parametrize(
