@@ -118,6 +118,9 @@ def _add_restoring(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -
     restore.add_argument("--force", action="store_true", help="also a backup in quarantine, named by its id")
     restore.add_argument("--allow-other-cluster", action="store_true", help="also a backup of another server")
     restore.add_argument("--ignore-space", action="store_true", help="go on where the disk seems too small")
+    restore.add_argument(
+        "--accept-missing", action="store_true", help="also without an index or view that cannot be made there"
+    )
     restore.add_argument("--jobs", type=int, default=0, help="how many tables at a time; as many as fit by default")
     restore.add_argument("--check", action="store_true", help="say what would be done, and what is in the way")
     _add_identity(restore)

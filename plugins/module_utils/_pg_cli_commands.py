@@ -116,6 +116,7 @@ def restore(args: Namespace, config: Config, log: Log) -> int:
         force=args.force,
         allow_other_cluster=args.allow_other_cluster,
         ignore_space=args.ignore_space,
+        accept_missing=args.accept_missing,
     )
     if args.source:
         target = config.find(name).target(args.source)

@@ -28,8 +28,9 @@ from ._pg_rights import Logins
 
 USER = "quayside-drill"
 FOLDER = Path("/var/lib/quayside-drill")
-#: Who loads the dump: even there it is no superuser.
-OWNER = "quayside_owner"
+#: Its roles, which are no system user's names, so that root stays root on its socket. The one that loads the dump is no
+#: superuser even here.
+ADMIN, OWNER = "quayside_admin", "quayside_owner"
 #: Where something lies that the server must not even be able to look for. A hidden folder is empty to it.
 HIDDEN = ("/etc/quayside", "/home", "/media", "/mnt", "/root", "/run", "/srv", "/var/backups", "/var/lib/docker")
 #: Bytes of address space of each of its processes, and how many there may be.
@@ -98,7 +99,7 @@ def local_cluster(major: int, disk: int, hidden: Sequence[str] = ()) -> Iterator
         with (folder / "log").open("wb") as log:
             command = [*_sandbox(hidden), tool(major, "postgres"), "-D", str(data), *arguments]
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment())
-        admin = DatabaseUrl(str(sockets), 5432, "postgres", "", "postgres", {})
+        admin = DatabaseUrl(str(sockets), 5432, ADMIN, "", "postgres", {})
         _wait(process, admin, folder / "log")
         with _watched(process, data, disk):
             yield Logins(admin, DatabaseUrl(str(sockets), 5432, OWNER, "", "postgres", {}))
@@ -133,7 +134,7 @@ def _user() -> pwd.struct_passwd:
 
 
 def _initialize(major: int, data: Path, hidden: Sequence[str]) -> None:
-    command = [*_sandbox(hidden), tool(major, "initdb"), "-D", str(data), "--username=postgres", "--auth=trust"]
+    command = [*_sandbox(hidden), tool(major, "initdb"), "-D", str(data), f"--username={ADMIN}", "--auth=trust"]
     command += ["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C.UTF-8"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment(), timeout=120)
     if done.returncode:

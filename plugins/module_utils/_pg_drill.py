@@ -132,6 +132,7 @@ def _prove(
         tables=len(manifest.tables),
         rows=manifest.rows,
         hashed=compared and bool(manifest.tables),
+        excepted=tuple(job.excepted),
     )
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
@@ -73,7 +73,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Proof:
-    """What the last drill found: a real restore of which every table was counted. No problem means proven."""
+    """What the last drill found: a real restore of which every table was counted. No problem means proven.
+
+    excepted are objects, such as an index, that could not be made although every row was there.
+    """
 
     at: str
     seconds: float
@@ -82,6 +85,7 @@ class Proof:
     rows: int
     hashed: bool = False
     problem: str = ""
+    excepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,7 @@ def read_manifest(text: str, backup_id: str) -> Manifest:
             files=files,
             tables=tuple(_read(Table, table) for table in data.get("tables", ())),
             copies=tuple(_read(Copy, copy) for copy in data.get("copies", ())),
-            proof=_read(Proof, data["proof"]) if data.get("proof") else None,
+            proof=_read_proof(data["proof"]) if data.get("proof") else None,
         )
         manifest = Manifest(**known)
         parse_time(manifest.created_at)
@@ -253,6 +257,10 @@ def read_manifest(text: str, backup_id: str) -> Manifest:
 
 def _read(kind: type[_Part], data: Mapping[str, Any]) -> _Part:
     return kind(**{key: data[key] for key in kind.__dataclass_fields__ if key in data})
+
+
+def _read_proof(data: Mapping[str, Any]) -> Proof:
+    return replace(_read(Proof, data), excepted=tuple(map(str, data.get("excepted", ()))))
 
 
 def judge(backup_id: str, manifest: Manifest, sizes: dict[str, int]) -> Backup:

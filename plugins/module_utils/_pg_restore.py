@@ -48,6 +48,9 @@ from ._pg_store import Log, locked, quiet, utc_now
 from ._pg_swap import Swap, put_in_place
 from ._pg_target import Session, for_programs, inspect, maintenance, take_lock, this_host
 
+#: What is said of objects that a restore cannot make although every row is there.
+EXCEPTED = "cannot be made under an empty search_path, with every row there"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -66,6 +69,7 @@ class Job:
     log: Log
     timer: Timer
     notes: list[str] = field(default_factory=list)
+    excepted: list[str] = field(default_factory=list)
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -163,6 +167,12 @@ def replace_database(job: Job) -> Result:
     plan, request, log = job.plan, job.request, job.log
     sweep_locked(job.logins.admin, job.session, job.name, None, log, plan.final)
     with built(job, RESTORE):
+        if job.excepted and plan.old and not request.accept_missing:
+            raise BackupError(
+                f"{plan.final} is as it was, because {len(job.excepted)} objects {EXCEPTED}: {summary(job.excepted)}; "
+                "let their functions name the schema of all they call, restore beside it (into), or pass "
+                "accept_missing and create them afterwards."
+            )
         sql = read_database(job.sql, plan.scratch)
         with job.timer.step("analyze"):
             log(f"{job.name}: ANALYZE")
@@ -202,10 +212,15 @@ def built(job: Job, kind: str) -> Iterator[None]:
             _make_schemas(job, url)
             # What is written here is on disk at the latest when the swap is, which waits for it.
             hasty = job.url(plan.scratch, synchronous_commit="off")
-            errors = fill(job.dump, hasty, plan.client, job.target.major, plan, _arguments(job))
-            if errors:
-                job.notes.append(f"{len(errors)} objects need what this backup of some tables lacks: {summary(errors)}")
-                log_step(job, job.notes[-1])
+            filled = fill(job.dump, hasty, plan.client, job.target.major, plan, _arguments(job))
+            job.excepted.extend(filled.excepted)
+            for text, found in (
+                ("need what this backup of some tables lacks", filled.lacking),
+                (EXCEPTED, filled.excepted),
+            ):
+                if found:
+                    job.notes.append(f"{len(found)} objects {text}: {summary(found)}")
+                    log_step(job, job.notes[-1])
         with timer.step("count"):
             log_step(job, f"counting {len(job.tables)} tables")
             wrong = differences(url, job.tables, hashed=any(table.hash for table in job.tables))

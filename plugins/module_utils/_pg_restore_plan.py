@@ -25,7 +25,8 @@ OTHER_CONNECTIONS = 3
 class Request:
     """What is wanted. database is the live name (the dump's own if empty), into another name than that.
 
-    force lifts a quarantine from a backup that is named by its id. jobs 0 means as many as fit.
+    force lifts a quarantine from a backup that is named by its id. jobs 0 means as many as fit. accept_missing lets a
+    database take the live one's place although an index or a materialized view could not be made.
     """
 
     database: str = ""
@@ -41,6 +42,7 @@ class Request:
     force: bool = False
     allow_other_cluster: bool = False
     ignore_space: bool = False
+    accept_missing: bool = False
     wait: int = 300
 
     def __post_init__(self) -> None:

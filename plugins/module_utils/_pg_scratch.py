@@ -4,20 +4,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
 from ._database_url import DatabaseUrl
+from ._pg_client import explain
 from ._pg_connect import connect
 from ._pg_dump_sql import DatabaseSql, fit_create, literal, quote
+from ._pg_lenient import Failure, came_to_its_end, read_failures
 from ._pg_mark import Mark, expired, nameless
 from ._pg_programs import run, tool
 from ._pg_repository import BackupError, Table
@@ -27,7 +30,7 @@ from ._pg_store import Log
 from ._pg_target import Session, for_programs, maintenance, take_lock
 
 #: pg_restore of this major sets a parameter that older servers do not have, and goes on.
-_NEWER_PARAMETER, _NEWER_PARAMETER_SINCE = "transaction_timeout", 17
+_NEWER_PARAMETER, _NEWER_PARAMETER_SINCE = 'unrecognized configuration parameter "transaction_timeout"', 17
 _END_SESSIONS = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE datname = %s"
 _FORCED = """
 SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
@@ -146,43 +149,51 @@ def conninfo(database: str) -> str:
     return f"dbname='{escaped}'"
 
 
-def fill(dump: Path, url: DatabaseUrl, client: int, server: int, plan: Plan, more: Sequence[str]) -> list[str]:
-    """Run pg_restore to its end; the first error ends it.
+@dataclass(frozen=True)
+class Filled:
+    """What a restore left out: what it lacks because the backup holds some tables only, and what no row depends on."""
+
+    lacking: tuple[str, ...] = ()
+    excepted: tuple[str, ...] = ()
+
+
+def fill(dump: Path, url: DatabaseUrl, client: int, server: int, plan: Plan, more: Sequence[str]) -> Filled:
+    """Run pg_restore to its end; the first error that counts ends it.
 
     A backup of some tables may lack what they refer to: then its rows have to be there, and the errors are returned.
     """
     command = [tool(client, "pg_restore"), "--no-password", f"--dbname={conninfo(url.database)}"]
-    command += [f"--jobs={plan.jobs}", "--no-subscriptions", *more]
+    command += [f"--jobs={plan.jobs}", "--no-subscriptions", *more, str(dump)]
     older = client >= _NEWER_PARAMETER_SINCE > server
-    try:
-        if older or plan.manifest.partial:
-            errors = _fill_leniently(command, dump, url)
-        else:
-            run([*command, "--exit-on-error", str(dump)], url)
-            return []
-    except BackupError as error:
-        raise BackupError(f"pg_restore failed: {error}.") from None
-    known = f'unrecognized configuration parameter "{_NEWER_PARAMETER}"'
-    telling = [error for error in errors if not (older and known in error)]
-    if telling and not plan.manifest.partial:
-        raise BackupError(f"pg_restore failed: {telling[0]}.")
-    return telling
 
+    def counts(failure: Failure) -> bool:
+        return not failure.excepted and not (older and _NEWER_PARAMETER in failure.message)
 
-def _fill_leniently(command: Sequence[str], dump: Path, url: DatabaseUrl) -> list[str]:
-    """Restore what can be restored, and return the errors; BackupError if it ended before the end."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
+
+        def said() -> str:
+            # Not the stream's own position, from which pg_restore goes on writing.
+            size = os.fstat(output.fileno()).st_size
+            return os.pread(output.fileno(), size, 0).decode("utf-8", "replace")
+
+        def watch() -> None:
+            found = [] if plan.manifest.partial else [failure for failure in read_failures(said()) if counts(failure)]
+            if found:
+                raise BackupError(f"pg_restore failed: {explain(f'error: {found[0].message}')}.")
+
         try:
             # The shell only joins its two outputs, and is then replaced by pg_restore.
-            run(["/bin/sh", "-c", 'exec "$0" "$@" 2>&1', *command, str(dump)], url, output=said)
+            run(["/bin/sh", "-c", 'exec "$0" "$@" 2>&1', *command], url, output=output, watch=watch)
         except BackupError as error:
-            said.seek(0)
-            lines = said.read().decode("utf-8", "replace").splitlines()
-            errors = [line.partition(" error: ")[2] for line in lines if " error: " in line]
-            if not any(line.startswith("pg_restore: warning: errors ignored on restore: ") for line in lines):
-                raise BackupError(errors[-1] if errors else str(error)) from None
-            return errors
-    return []
+            watch()
+            if not came_to_its_end(said()):
+                last = [failure.message for failure in read_failures(said())][-1:]
+                raise BackupError(f"pg_restore failed: {explain(f'error: {last[0]}') if last else error}.") from None
+        found = read_failures(said())
+    return Filled(
+        lacking=tuple(failure.message for failure in found if counts(failure)),
+        excepted=tuple(failure.excepted for failure in found if failure.excepted),
+    )
 
 
 def analyze(url: DatabaseUrl, client: int, jobs: int) -> None:

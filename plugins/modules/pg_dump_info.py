@@ -115,6 +115,10 @@ backups:
         problem:
           description: What was not as in the manifest; empty when all was.
           type: str
+        excepted:
+          description: Indexes and the like that could not be made, although every row was there.
+          type: list
+          elements: str
     size:
       description: Bytes of all its files.
       type: int

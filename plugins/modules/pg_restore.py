@@ -136,6 +136,12 @@ options:
     description: Accept a server that is not the one that was dumped.
     type: bool
     default: false
+  accept_missing:
+    description:
+      - Replace the live database even if an index or a materialized view cannot be made, because a function of it does
+        not find what it calls under an empty C(search_path). Every row is there all the same, and a warning names them.
+    type: bool
+    default: false
   ignore_space:
     description: Begin although the server's disk seems too small.
     type: bool
@@ -265,6 +271,7 @@ def read_request(given: dict[str, Any], database: str, loader: str) -> Request:
         force=given["force"],
         allow_other_cluster=given["allow_other_cluster"],
         ignore_space=given["ignore_space"],
+        accept_missing=given["accept_missing"],
         wait=check_seconds("wait", given["wait"]),
     )
 
@@ -320,6 +327,7 @@ def main() -> None:
             "force": {"type": "bool", "default": False},
             "allow_other_cluster": {"type": "bool", "default": False},
             "ignore_space": {"type": "bool", "default": False},
+            "accept_missing": {"type": "bool", "default": False},
             "wait": {"type": "int", "default": 300},
         },
         supports_check_mode=True,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -21,6 +21,7 @@ from ansible_collections.quayside.web.plugins.module_utils._pg_mark import DRILL
 from ansible_collections.quayside.web.plugins.module_utils._pg_repository import BackupError, Manifest
 from ansible_collections.quayside.web.plugins.module_utils._pg_restore_plan import Plan
 from ansible_collections.quayside.web.plugins.module_utils._pg_scratch import (
+    Filled,
     Timer,
     conninfo,
     create,
@@ -35,6 +36,11 @@ WHOLE = Manifest("20261121T030000Z", "x", "2026-11-21T03:00:00Z", "d", "h", 1, "
 PART = Manifest("20261121T030000Z", "x", "2026-11-21T03:00:00Z", "d", "h", 1, "15", 15, "none", include=("a",))
 NEWER = 'pg_restore: error: could not execute query: ERROR:  unrecognized configuration parameter "transaction_timeout"'
 LACKS = "pg_restore: error: could not execute query: ERROR:  function public.f() does not exist"
+BROKEN = "pg_restore: error: could not execute query: ERROR:  it broke"
+INDEX = (
+    "pg_restore: error: could not execute query: ERROR:  function unaccent(text) does not exist\n"
+    "LINE 1: SELECT unaccent($1)\nCommand was: CREATE INDEX i ON public.t USING btree (public.f(a));\n"
+)
 ENDED = "pg_restore: warning: errors ignored on restore: 1"
 NOW = datetime(2026, 11, 21, 3, tzinfo=timezone.utc)
 
@@ -49,27 +55,49 @@ class Program:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *said: str) -> None:
         self.commands: list[list[str]] = []
         self.said = said
+        self.watched = False
         monkeypatch.setattr(_pg_scratch, "run", self.run)
 
-    def run(self, command: list[str], _url: Any = None, *, output: IO[bytes] | None = None) -> str:
+    def run(
+        self,
+        command: list[str],
+        _url: Any = None,
+        *,
+        output: IO[bytes] | None = None,
+        watch: Callable[[], None] = lambda: None,
+    ) -> str:
         self.commands.append(command)
         if self.said:
             if output is not None:
                 output.write("\n".join(self.said).encode())
+                output.flush()
+            self.watched = self.said[-1] == ENDED
+            if self.watched:
+                watch()
             raise BackupError(self.said[0])
         return ""
 
 
 def test_the_first_error_ends_a_restore(monkeypatch: pytest.MonkeyPatch) -> None:
     program = Program(monkeypatch)
-    assert fill(Path("/d"), URL, 17, 17, plan(WHOLE), ["--no-owner"]) == []
+    assert fill(Path("/d"), URL, 17, 17, plan(WHOLE), ["--no-owner"]) == Filled()
     assert [" ".join(command) for command in program.commands] == [
+        '/bin/sh -c exec "$0" "$@" 2>&1 '
         "/usr/lib/postgresql/17/bin/pg_restore --no-password --dbname=dbname='it\\'s \"x\"' --jobs=2 "
-        "--no-subscriptions --no-owner --exit-on-error /d"
+        "--no-subscriptions --no-owner /d"
     ]
-    Program(monkeypatch, "it broke")
-    with pytest.raises(BackupError, match=r"pg_restore failed: it broke\."):
-        fill(Path("/d"), URL, 17, 17, plan(WHOLE), [])
+    for said in (["it broke"], ["pg_restore: error: it broke"], [BROKEN, ENDED]):
+        program = Program(monkeypatch, *said)
+        with pytest.raises(BackupError, match=r"pg_restore failed: .*broke\."):
+            fill(Path("/d"), URL, 17, 17, plan(WHOLE), [])
+        assert program.watched == (said[-1] == ENDED)
+
+
+def test_an_index_that_cannot_be_made_loses_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    Program(monkeypatch, INDEX, ENDED)
+    assert fill(Path("/d"), URL, 17, 17, plan(WHOLE), []).excepted == (
+        "index i of public.t (function unaccent(text) does not exist)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,15 +114,14 @@ def test_the_first_error_ends_a_restore(monkeypatch: pytest.MonkeyPatch) -> None
 def test_an_older_server(
     monkeypatch: pytest.MonkeyPatch, said: list[str], manifest: Manifest, errors: list[str] | None
 ) -> None:
-    program = Program(monkeypatch, *said)
+    Program(monkeypatch, *said)
     if errors is None:
         with pytest.raises(BackupError, match="pg_restore failed: "):
             fill(Path("/d"), URL, 17, 15, plan(manifest), [])
         return
     found = fill(Path("/d"), URL, 17, 15, plan(manifest), [])
-    assert len(found) == len(errors)
-    assert all(part in text for part, text in zip(errors, found, strict=True))
-    assert "--exit-on-error" not in program.commands[0]
+    assert len(found.lacking) == len(errors)
+    assert all(part in text for part, text in zip(errors, found.lacking, strict=True))
 
 
 def test_names_that_look_like_something_else_stay_names() -> None:
