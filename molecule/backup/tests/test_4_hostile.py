@@ -18,7 +18,7 @@ OWNER = "postgresql://hostile:hostile@127.0.0.1/hostile"
 STRIKE = """
 CREATE FUNCTION evil.strike(what text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'touch /tmp/pwned-' || what);
+  EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'cat > /tmp/pwned-' || what);
 EXCEPTION WHEN insufficient_privilege THEN NULL;
 END $$;
 """

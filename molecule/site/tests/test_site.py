@@ -457,6 +457,13 @@ def test_a_backup_is_restored_with_the_app_stopped_and_undone(may_create_databas
     assert not any(SENTINEL in run.stdout + run.stderr for run in runs)
 
 
+def test_a_drill_proves_it_with_the_rights_of_the_apps_role(shell: Any) -> None:
+    shell.check_output("systemctl start quayside-backup-drill@ledger")
+    newest = json.loads(shell.check_output("quayside-backup list --json ledger"))[-1]
+    assert newest["proven"], newest
+    assert shell.run("pgrep -u postgres,quayside-drill").stdout == "", "a server runs on the app's host"
+
+
 def test_the_nightly_backup_is_scheduled(shell: Any) -> None:
     timers = shell.check_output("systemctl list-timers --all --no-pager 'quayside-backup*'")
     assert "quayside-backup@ledger" in timers.replace("-ledger", "@ledger")
