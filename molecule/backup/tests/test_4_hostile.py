@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hosts import HOSTS, ROOT, Host, both, good, refused
 
-CONFIG = "/root/hostile.json"
+CONFIG, SAME = "/root/hostile.json", "/root/hostile-same.json"
 SUPERUSER = "postgresql://postgres@/{}?host=/var/run/postgresql"
 OWNER = "postgresql://hostile:hostile@127.0.0.1/hostile"
 #: Whoever runs it says so by a file: the server's administrator may run programs on it.
@@ -65,17 +65,19 @@ def hostile() -> Iterator[None]:
     """A database that its owner, an ordinary role, has made hostile; the superuser backs it up, as many let it."""
     database = {"name": "hostile", "url": SUPERUSER.format("hostile"), "owner_url": OWNER, "hashed": True, "minimum": 1}
     settings = {"format": 1, "root": ROOT, "databases": [database]}
+    same = {**settings, "databases": [{**database, "drill": {"server": "same"}}]}
     for host in HOSTS:
         host.sql("CREATE ROLE hostile LOGIN PASSWORD 'hostile'")
         host.sql("CREATE DATABASE hostile OWNER hostile")
         as_hostile(host, ATTACKS)
         host.write(CONFIG, json.dumps(settings))
+        host.write(SAME, json.dumps(same))
     yield
     for host in HOSTS:
         for name in host.sql("SELECT datname FROM pg_database WHERE datname LIKE 'hostile%'").split():
             host.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
         host.sql("DROP ROLE hostile")
-        host.shell(f"rm -rf {CONFIG} {ROOT}/hostile")
+        host.shell(f"rm -rf {CONFIG} {SAME} {ROOT}/hostile")
 
 
 def struck(host: Host) -> str:
@@ -102,9 +104,10 @@ def test_a_backup_by_the_superuser_runs_none_of_it(host: Host) -> None:
 
 @both
 def test_nor_does_a_drill_nor_a_restore(host: Host) -> None:
-    good(host.backup("--config", CONFIG, "drill", "hostile"))
-    assert struck(host) == ""
-    assert [backup["proven"] for backup in host.backups("hostile")] == [True]
+    for config in (CONFIG, SAME):
+        good(host.backup("--config", config, "drill", "hostile"))
+        assert struck(host) == ""
+        assert [backup["proven"] for backup in host.backups("hostile")] == [True]
     host.sql("DELETE FROM public.orders WHERE id = 1", "hostile")
     host.shell("rm -f /tmp/pwned-*")
     good(host.backup("--config", CONFIG, "restore", "hostile"))
